@@ -1,0 +1,1 @@
+"""The appliance: everything that runs on the boot server."""

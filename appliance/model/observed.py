@@ -1,0 +1,30 @@
+"""What is, as the planner sees it: machines with their trusted inventories, and what earlier plans gave them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agent.wire import Inventory
+from appliance.model.machine import Machine
+from appliance.model.plan import Allocation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedMachine:
+    """One machine. ``inventory`` is the last trusted report (mutual TLS), None before it. ``expected`` is the name of the
+    site file's entry that identifies it, or empty. ``installed_by`` is the hash of the plan that installed it."""
+
+    machine: Machine
+    inventory: Inventory | None = None
+    expected: str = ""
+    allocation: Allocation | None = None
+    installed_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """Input of the planner beside the site file. ``images`` maps an operating system's name to the SHA-256 of its root
+    image; a name that is missing was not built yet. Order of ``machines`` never matters."""
+
+    machines: tuple[ObservedMachine, ...]
+    images: tuple[tuple[str, str], ...] = ()

@@ -1,0 +1,162 @@
+"""A plan: immutable, totally ordered, and with nothing left to decide when it is executed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from agent.wire import PartitionSpec
+
+
+class WaitReason(StrEnum):
+    """Why the plan does not (yet) do something that the site file asks for. Closed set."""
+
+    NOT_SEEN = "not-seen"
+    NOT_APPROVED = "not-approved"
+    NOT_INSPECTED = "not-inspected"
+    HELD = "held"
+    TROUBLE = "trouble"
+    NO_PROFILE = "no-profile"
+    AMBIGUOUS_PROFILE = "ambiguous-profile"
+    NO_SYSTEM_DISK = "no-system-disk"
+    TOO_MANY_DISKS = "too-many-disks"
+    FOREIGN_DATA = "foreign-data"
+    PROTECTED_DISK = "protected-disk"
+    NOT_IDENTIFIABLE = "disk-not-identifiable"
+    NOT_EXECUTABLE = "not-executable-yet"
+    NO_ADDRESS = "no-address"
+    NO_IMAGE = "no-image"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """``about`` is a machine name or id; ``text`` says what to do."""
+
+    about: str
+    reason: WaitReason
+    text: str
+
+
+class DiskFate(StrEnum):
+    """What the plan does with one disk."""
+
+    ERASE = "erase"
+    KEEP = "keep"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskChoice:
+    """One disk of one machine and what happens to it, with the reason (every disk has one). ``now`` describes what is on
+    it in words. ``reversible`` is false exactly for erased disks."""
+
+    machine: str
+    serial: str
+    wwn: str
+    model: str
+    size: int
+    path: str
+    role: str
+    fate: DiskFate
+    now: str
+    why: str
+    fingerprint: str
+
+
+class StepKind(StrEnum):
+    INSTALL = "install"
+    FIRST_BOOT = "first-boot"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NicConfig:
+    """One port of the installed system, matched by permanent MAC and given ``name`` by a udev link file.
+
+    ``address`` is CIDR notation, empty for DHCP, ``gateway`` and ``dns`` may be empty.
+    """
+
+    mac: str
+    name: str
+    address: str = ""
+    gateway: str = ""
+    dns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostConfig:
+    """What the files of the installed system are rendered from. ``console`` is a kernel ``console=`` value or empty."""
+
+    hostname: str
+    domain: str
+    nics: tuple[NicConfig, ...]
+    ssh_keys: tuple[str, ...] = ()
+    time_servers: tuple[str, ...] = ()
+    console: str = ""
+    kernel_arguments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstallArgs:
+    """Everything that an install needs and that the plan decides. ``image`` is the SHA-256 of the root image; the permit
+    and the order are made when the step runs."""
+
+    disk: DiskChoice
+    partitions: tuple[PartitionSpec, ...]
+    image: str
+    host: HostConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One durable step. ``key`` is deterministic (``install/<machine id>``); ``after`` are keys of earlier steps."""
+
+    key: str
+    kind: StepKind
+    machine: str
+    name: str
+    after: tuple[str, ...] = ()
+    deadline: float = 3600.0
+    reversible: bool = True
+    install: InstallArgs | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allocation:
+    """What a machine keeps for ever once a plan was accepted: its name, its address, its NIC names (MAC → name)."""
+
+    machine: str
+    name: str
+    address: str
+    profile: str
+    nics: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """A fact that the plan depends on, by name, for example ``m-abc/disk/WD-123`` → fingerprint. Never volatile."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """``hash`` is the SHA-256 of the canonical JSON of steps and facts; ``parent`` the hash of the last accepted plan
+    (empty for the first). ``waits`` do not count for the hash: they change nothing."""
+
+    hash: str
+    parent: str
+    steps: tuple[Step, ...]
+    waits: tuple[Wait, ...]
+    disks: tuple[DiskChoice, ...]
+    allocations: tuple[Allocation, ...]
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LintFinding:
+    """A named rule that the plan or the site breaks. ``severity`` is ``error`` (apply refuses) or ``warning``."""
+
+    rule: str
+    severity: str
+    about: str
+    text: str
