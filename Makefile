@@ -41,7 +41,7 @@ lint: ## ruff, mypy, import contracts, documentation build, openapi.json stalene
 	$(BIN)/sphinx-build -q -W -b html docs build/docs
 
 test: ## Unit, golden, property, corpus, API, crash and browser tests (no machines are booted)
-	@tests/packages.sh base
+	@tests/packages.sh base browser
 	$(MAKE) --no-print-directory $(STAMP)
 	$(BIN)/pytest -n 2 -m "not net and not vm and not nightly" $(ARGS)
 

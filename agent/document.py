@@ -1,0 +1,110 @@
+"""Dataclasses as JSON and back: strict, with the path of every offending value. Standard library only."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from enum import StrEnum
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class WireError(ValueError):
+    """A document does not fit its type. ``at`` is the path of the offending value, for example ``disks/2/size``."""
+
+    def __init__(self, at: str, message: str) -> None:
+        super().__init__(f"{at or '(document)'}: {message}")
+        self.at = at
+        self.message = message
+
+
+def to_data(value: Any) -> Any:
+    """Dataclass → plain JSON data (dict, list, str, int, float, bool, None)."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_data(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, tuple | list):
+        return [to_data(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): to_data(item) for key, item in value.items()}
+    if isinstance(value, StrEnum):
+        return value.value
+    return value
+
+
+def canonical(data: Any) -> bytes:
+    """The one byte string for JSON data: sorted keys, no spaces, UTF-8, no NaN. What hashes and signatures cover."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def encode(value: Any) -> bytes:
+    """Dataclass → canonical JSON bytes."""
+    return canonical(to_data(value))
+
+
+def decode(type_: type[T], raw: bytes | str) -> T:
+    """JSON bytes → ``type_``. Strict: unknown and missing keys, wrong types and broken JSON are `WireError`."""
+    try:
+        data = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise WireError("", f"not JSON: {error}") from error
+    return from_data(type_, data)
+
+
+def from_data(type_: type[T], data: Any) -> T:
+    """Plain JSON data → ``type_`` (a dataclass of this module); see `decode`."""
+    return typing.cast(T, _convert(type_, data, ""))
+
+
+_HINTS: dict[type, dict[str, Any]] = {}
+
+
+def _convert(want: Any, data: Any, at: str) -> Any:
+    origin = typing.get_origin(want)
+    if origin in (types.UnionType, typing.Union):
+        options = [option for option in typing.get_args(want) if option is not type(None)]
+        return None if data is None else _convert(options[0], data, at)
+    if origin is tuple:
+        return _convert_tuple(typing.get_args(want)[0], data, at)
+    if dataclasses.is_dataclass(want):
+        return _convert_dataclass(typing.cast(type, want), data, at)
+    if isinstance(want, type) and issubclass(want, StrEnum):
+        return _convert_enum(want, data, at)
+    if want is float and type(data) is int:
+        return float(data)
+    if type(data) is not want:
+        raise WireError(at, f"expected {want.__name__}, got {type(data).__name__}")
+    return data
+
+
+def _convert_tuple(item: Any, data: Any, at: str) -> tuple[Any, ...]:
+    if not isinstance(data, list):
+        raise WireError(at, f"expected a list, got {type(data).__name__}")
+    return tuple(_convert(item, value, f"{at}/{index}" if at else str(index)) for index, value in enumerate(data))
+
+
+def _convert_enum(want: type[StrEnum], data: Any, at: str) -> StrEnum:
+    try:
+        return want(data)
+    except ValueError:
+        allowed = ", ".join(member.value for member in want)
+        raise WireError(at, f"expected one of {allowed}; got {data!r}") from None
+
+
+def _convert_dataclass(want: type, data: Any, at: str) -> Any:
+    if not isinstance(data, dict):
+        raise WireError(at, f"expected an object, got {type(data).__name__}")
+    if want not in _HINTS:
+        _HINTS[want] = typing.get_type_hints(want)
+    fields = {field.name: field for field in dataclasses.fields(want)}
+    prefix = f"{at}/" if at else ""
+    for key in data:
+        if key not in fields:
+            raise WireError(f"{prefix}{key}", "unknown key")
+    values = {name: _convert(_HINTS[want][name], data[name], f"{prefix}{name}") for name in fields if name in data}
+    for name, field in fields.items():
+        if name not in data and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise WireError(f"{prefix}{name}", "is missing")
+    return want(**values)
