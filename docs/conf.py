@@ -2,7 +2,7 @@
 
 project = "rackseed"
 author = "the rackseed authors"
-copyright = "2026, the rackseed authors"  # noqa: A001
+copyright = "2026, the rackseed authors"
 extensions = ["myst_parser"]
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build"]
