@@ -1,0 +1,32 @@
+"""Why the boot servers could not start or could not understand something.
+
+::
+
+    PxeError
+    ├── InterfaceError        a named interface is absent, down, or has no address that fits a pool
+    ├── PortError             a port is taken by another program, or may not be opened
+    └── ForeignServerError    another DHCP server answers where we were told to be authoritative
+
+    ValueError
+    ├── codec.MalformedPacket a DHCP packet that breaks the format (``reason`` is a closed set)
+    ├── codec.PacketTooLarge  a reply that does not fit the client's maximum size
+    └── tftp.BadRequest       a TFTP request that is refused (``code`` is the TFTP error number)
+"""
+
+from __future__ import annotations
+
+
+class PxeError(Exception):
+    """The boot servers can't start. The message says what to do."""
+
+
+class InterfaceError(PxeError):
+    """A named interface is absent, down, or has no address that fits a pool."""
+
+
+class PortError(PxeError):
+    """A UDP port could not be opened."""
+
+
+class ForeignServerError(PxeError):
+    """Another DHCP server answers on an interface where we were told to be authoritative."""
