@@ -8,9 +8,9 @@
     └── ForeignServerError    another DHCP server answers where we were told to be authoritative
 
     ValueError
-    ├── codec.MalformedPacket a DHCP packet that breaks the format (``reason`` is a closed set)
-    ├── codec.PacketTooLarge  a reply that does not fit the client's maximum size
-    └── tftp.BadRequest       a TFTP request that is refused (``code`` is the TFTP error number)
+    ├── codec.MalformedPacketError a DHCP packet that breaks the format (``reason`` is a closed set)
+    ├── codec.PacketTooLargeError  a reply that does not fit the client's maximum size
+    └── tftp.RefusedRequestError  a TFTP request that is refused (``code`` is the TFTP error number)
 """
 
 from __future__ import annotations
