@@ -7,6 +7,9 @@ from enum import StrEnum
 from ipaddress import IPv4Interface
 from pathlib import Path
 
+NETWORK = IPv4Interface("10.77.0.1/24")
+"""The rack's own network: it ends at the namespace, so every rack may have the same one."""
+
 
 class Firmware(StrEnum):
     """``bios`` is SeaBIOS, ``uefi`` is OVMF with its own variable store, so its own boot order is what counts."""
@@ -107,7 +110,7 @@ class RackDescription:
     """Machines on one bridge; ``network`` is the appliance's address on it with the prefix length."""
 
     machines: tuple[MachineDescription, ...]
-    network: IPv4Interface = IPv4Interface("10.77.0.1/24")
+    network: IPv4Interface = NETWORK
 
     def machine(self, name: str) -> MachineDescription:
         """The machine of this name; KeyError when there is none."""

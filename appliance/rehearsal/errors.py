@@ -1,11 +1,11 @@
 """What can go wrong with a virtual rack::
 
-    RehearsalError
-    ├── PrerequisiteError   something is missing on this computer (the message says what to install)
-    ├── NamespaceError      the network namespace could not be made
-    ├── MachineError        a virtual machine could not be started or died
-    ├── WaitError           something did not happen in time (the message carries the last lines of the console)
-    └── ApplianceError      `rackseed serve` or a `rackseed` command failed
+RehearsalError
+├── PrerequisiteError   something is missing on this computer (the message says what to install)
+├── NamespaceError      the network namespace could not be made
+├── MachineError        a virtual machine could not be started or died
+├── WaitError           something did not happen in time (the message carries the last lines of the console)
+└── ApplianceError      `rackseed serve` or a `rackseed` command failed
 """
 
 from __future__ import annotations

@@ -127,7 +127,9 @@ def prepare_files(
             raise MachineError(f"machine {description.name} needs OVMF, and none was given")
         code, variables = firmware[0], folder / f"{description.name}.vars.fd"
         shutil.copyfile(firmware[1], variables)
-    disks = {disk.serial: _make_disk(disk, folder / f"{description.name}-{disk.serial}.img") for disk in description.disks}
+    disks = {
+        disk.serial: _make_disk(disk, folder / f"{description.name}-{disk.serial}.img") for disk in description.disks
+    }
     return MachineFiles(
         disks=disks,
         monitor=namespace.run / f"{description.name}.qmp",

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import psutil
 
+from agent.run import CommandError, run
 from appliance.rehearsal import reaper
 from appliance.rehearsal.errors import NamespaceError, PrerequisiteError
 
@@ -81,9 +82,7 @@ class Namespace:
         """Kill what still runs inside and delete everything. Safe to call twice."""
         if self._reaper is None:
             return
-        assert self._reaper.stdin is not None
-        self._reaper.stdin.close()
-        self._reaper.wait(timeout=30)
+        self._reaper.communicate()  # closes its standard input, which is the signal, and waits
         self._reaper = None
 
 
@@ -112,9 +111,6 @@ def _alive(pid: int, started: float) -> bool:
 
 def _ip(*words: str) -> str:
     try:
-        done = subprocess.run(["ip", *words], capture_output=True, text=True, check=True)
-    except FileNotFoundError as error:
-        raise PrerequisiteError("the command ip is missing: apt-get install iproute2") from error
-    except subprocess.CalledProcessError as error:
-        raise NamespaceError(f"ip {' '.join(words)}: {error.stderr.strip()}") from error
-    return done.stdout
+        return run(["ip", *words]).stdout
+    except CommandError as error:
+        raise NamespaceError(f"{error}\n(the command ip is in Debian's package iproute2)") from error

@@ -14,7 +14,7 @@ from types import TracebackType
 
 from appliance.rehearsal.console import is_tcg_panic
 from appliance.rehearsal.description import RackDescription
-from appliance.rehearsal.errors import WaitError
+from appliance.rehearsal.errors import MachineError, WaitError
 from appliance.rehearsal.machine import VirtualMachine, prepare_files
 from appliance.rehearsal.namespace import Namespace
 
@@ -46,7 +46,8 @@ class Rack:
     @property
     def namespace(self) -> Namespace:
         """The rack's namespace; only inside the ``with`` block."""
-        assert self._namespace is not None, "the rack was not entered"
+        if self._namespace is None:
+            raise MachineError("the rack has no power outside of its with block")
         return self._namespace
 
     def __enter__(self) -> Rack:
@@ -97,7 +98,9 @@ class Rack:
                 self.panics[name] = 1
                 machine.power_cut()
                 machine.power_on()
-                log.warning("machine=%s step=power-cycle why=QEMU's emulation let its kernel panic; tried once more", name)
+                log.warning(
+                    "machine=%s step=power-cycle why=QEMU's emulation let its kernel panic; tried once more", name
+                )
                 again.append(name)
         return tuple(again)
 
@@ -114,7 +117,9 @@ class Rack:
     def wait_console(self, name: str, text: str, timeout: float) -> float:
         """Wait until the console of ``name`` shows ``text`` since its last power-on."""
         machine = self.machines[name]
-        return self.wait_for(f"machine {name}: {text!r} on its console", lambda: text in machine.console.text(), timeout)
+        return self.wait_for(
+            f"machine {name}: {text!r} on its console", lambda: text in machine.console.text(), timeout
+        )
 
     def _tails(self) -> str:
         parts = []
