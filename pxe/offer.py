@@ -1,4 +1,4 @@
-"""What is answered to a DHCP client, and where the answer is sent. Pure: a request, the terms and a decision in, a packet out.
+"""What is answered to a DHCP client, and where the answer is sent. Pure: request, terms and decision in, packet out.
 
 Rules: RFC 2131 §4.1 and §4.3, RFC 2132, RFC 3046 (option 82 is given back), RFC 4578 and the PXE specification 2.1 (options
 60, 43 and 97), RFC 6842 (option 61 is given back). Comments name the firmware for which something is done.
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import IPv4Address
 
-from pxe.codec import BROADCAST, ZERO, Code, MessageType, Packet, encode_suboptions
+from pxe.codec import BROADCAST, ZERO, Code, MessageType, Packet, decode_suboptions, encode_suboptions
 from pxe.ports import Action, Architecture, Client, Decision, Pool, Stage, Transport
 
 SERVER_PORT = 67
@@ -105,7 +105,7 @@ def proxy_reply(kind: MessageType, request: Packet, client: Client, server: IPv4
     reply = _boot(request, client, server, decision, reply, proxies=True)
     if client.stage in (Stage.IPXE, Stage.IPXE_LIMITED):
         # iPXE takes an answer without an address only from a PXE server, and asks 4011 unless told not to.
-        extra = {Code.VENDOR_CLASS: b"PXEClient", Code.VENDOR: PXE_NO_DISCOVERY}
+        extra: dict[int, bytes] = {Code.VENDOR_CLASS: b"PXEClient", Code.VENDOR: PXE_NO_DISCOVERY}
         reply = replace(reply, options={**reply.options, **extra})
     item = _boot_item(request)
     if item and client.transport is Transport.BOOT_SERVER:
@@ -215,10 +215,5 @@ def _echo(request: Packet, reply: Packet) -> Packet:
 
 
 def _boot_item(request: Packet) -> bytes:
-    from_client = request.options.get(Code.VENDOR, b"")
-    index = 0
-    while index + 1 < len(from_client) and from_client[index] != Code.END:
-        if from_client[index] == PXE_BOOT_ITEM:
-            return from_client[index + 2 : index + 2 + from_client[index + 1]][:4]
-        index += 1 if from_client[index] == Code.PAD else 2 + from_client[index + 1]
-    return b""
+    """The item of a PXE menu that the client asks a boot server for: type and layer, four bytes."""
+    return decode_suboptions(request.options.get(Code.VENDOR, b""), terminated=True).get(PXE_BOOT_ITEM, b"")[:4]
