@@ -1,0 +1,1 @@
+"""Migrations of the database, in order. Made by Alembic; run by `appliance.store.migrate`."""
