@@ -14,9 +14,10 @@ from typing import Any
 import psutil
 
 from appliance.rehearsal.console import Console
-from appliance.rehearsal.description import DiskDescription, Firmware, MachineDescription
+from appliance.rehearsal.description import DiskDescription, Firmware, MachineDescription, NetworkBoot
 from appliance.rehearsal.errors import MachineError
 from appliance.rehearsal.namespace import Namespace
+from appliance.rehearsal.plain_pxe import PlainPxe
 from appliance.rehearsal.qemu import MachineFiles, command
 
 
@@ -24,7 +25,14 @@ class VirtualMachine:
     """Switched off when made. Disks and UEFI variables stay over power cuts, as on a real machine."""
 
     def __init__(
-        self, description: MachineDescription, files: MachineFiles, namespace: Namespace, logs: Path, start: float
+        self,
+        description: MachineDescription,
+        files: MachineFiles,
+        namespace: Namespace,
+        *,
+        logs: Path,
+        start: float,
+        plain_pxe: PlainPxe | None = None,
     ) -> None:
         self.description = description
         self.files = files
@@ -33,6 +41,7 @@ class VirtualMachine:
         self._namespace = namespace
         self._logs = logs
         self._start = start
+        self._plain_pxe = plain_pxe
         self._process: psutil.Popen | None = None
         self._console: Console | None = None
         self._spent = 0.0
@@ -57,6 +66,8 @@ class VirtualMachine:
         """Start QEMU; nothing happens when it runs already."""
         if self.running():
             return
+        if self._plain_pxe is not None:
+            self._plain_pxe.power_on()
         errors = (self._logs / f"{self.name}.qemu.log").open("ab")
         try:
             self._process = psutil.Popen(
@@ -83,6 +94,13 @@ class VirtualMachine:
         if self._console is not None:
             self._console.join()
         self._process = None
+
+    def remove(self) -> None:
+        """Power cut, and nothing of it runs any more."""
+        self.power_cut()
+        if self._plain_pxe is not None:
+            self._plain_pxe.close()
+            self._plain_pxe = None
 
     def running(self) -> bool:
         """Is it switched on? A machine that switched itself off is not."""
@@ -117,8 +135,7 @@ def prepare_files(
     namespace: Namespace,
     folder: Path,
     firmware: tuple[Path, Path] | None,
-    rom: Path | None = None,
-) -> MachineFiles:
+) -> tuple[MachineFiles, PlainPxe | None]:
     """Make disks, a private copy of OVMF's variables and taps. ``firmware`` is OVMF's code and variable template."""
     folder.mkdir(parents=True, exist_ok=True)
     code = variables = None
@@ -130,14 +147,17 @@ def prepare_files(
     disks = {
         disk.serial: _make_disk(disk, folder / f"{description.name}-{disk.serial}.img") for disk in description.disks
     }
-    return MachineFiles(
+    taps = tuple(namespace.add_tap() for _ in description.nics)
+    plain = PlainPxe(namespace.name, taps[0]) if description.boot is NetworkBoot.PLAIN_PXE else None
+    files = MachineFiles(
         disks=disks,
         monitor=namespace.run / f"{description.name}.qmp",
-        taps=tuple(namespace.add_tap() for _ in description.nics),
+        taps=taps,
         code=code,
         variables=variables,
-        rom=rom,
+        plain_pxe=None if plain is None else (plain.ours, plain.qemus),
     )
+    return files, plain
 
 
 def _make_disk(disk: DiskDescription, path: Path) -> Path:

@@ -29,14 +29,15 @@ from appliance.rehearsal.description import (
 class MachineFiles:
     """Where the machine's parts are. ``disks`` maps serial to raw image. ``code`` and ``variables`` are OVMF's two
     flash images (None on BIOS); the second is private to the machine and written by its firmware. ``monitor`` is the
-    Unix socket of QMP; ``taps`` are in the order of the description's NICs; ``rom`` is a NIC ROM for plain PXE."""
+    Unix socket of QMP; ``taps`` are in the order of the description's NICs; ``plain_pxe`` is our and QEMU's UDP port of the
+    first NIC when its frames pass through `plain_pxe.PlainPxe`."""
 
     disks: dict[str, Path]
     monitor: Path
     taps: tuple[str, ...]
     code: Path | None = None
     variables: Path | None = None
-    rom: Path | None = None
+    plain_pxe: tuple[int, int] | None = None
 
 
 def command(machine: MachineDescription, files: MachineFiles) -> list[str]:
@@ -132,9 +133,10 @@ def _disk(index: int, disk: DiskDescription, path: Path) -> list[str]:
 
 def _nic(index: int, nic: NicDescription, machine: MachineDescription, files: MachineFiles) -> list[str]:
     netdev = f"tap,id=net{index},ifname={files.taps[index]},script=no,downscript=no"
+    if index == 0 and files.plain_pxe is not None:
+        ours, qemus = files.plain_pxe
+        netdev = f"socket,id=net0,udp=127.0.0.1:{ours},localaddr=127.0.0.1:{qemus}"
     device = f"{nic.model},netdev=net{index},mac={nic.mac}"
     if machine.firmware is Firmware.UEFI or index > 0:
         device += ",romfile="
-    elif files.rom is not None:
-        device += f",romfile={files.rom}"
     return ["-netdev", netdev, "-device", device]

@@ -22,8 +22,10 @@ log = logging.getLogger(__name__)
 
 
 class Rack:
-    """``firmware`` is OVMF's code image and variable template (needed when a machine is UEFI). ``rom`` is a plain PXE
-    ROM per machine name. ``panics`` counts the boots that were tried again because QEMU's emulation broke them."""
+    """``firmware`` is OVMF's code image and variable template, needed when a machine is UEFI.
+
+    ``panics`` counts the boots that were tried again because QEMU's emulation broke them.
+    """
 
     def __init__(
         self,
@@ -31,7 +33,6 @@ class Rack:
         folder: Path,
         *,
         firmware: tuple[Path, Path] | None = None,
-        roms: dict[str, Path] | None = None,
     ) -> None:
         self.description = description
         self.folder = folder
@@ -40,7 +41,6 @@ class Rack:
         self.panics: dict[str, int] = {}
         self.start = time.monotonic()
         self._firmware = firmware
-        self._roms = roms or {}
         self._namespace: Namespace | None = None
 
     @property
@@ -55,10 +55,10 @@ class Rack:
         self._namespace = Namespace.create(self.description.network)
         try:
             for machine in self.description.machines:
-                files = prepare_files(
-                    machine, self._namespace, self.folder / "machines", self._firmware, self._roms.get(machine.name)
+                files, plain = prepare_files(machine, self._namespace, self.folder / "machines", self._firmware)
+                self.machines[machine.name] = VirtualMachine(
+                    machine, files, self._namespace, logs=self.logs, start=self.start, plain_pxe=plain
                 )
-                self.machines[machine.name] = VirtualMachine(machine, files, self._namespace, self.logs, self.start)
         except BaseException:
             self._namespace.remove()
             raise
@@ -68,7 +68,7 @@ class Rack:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for machine in self.machines.values():
-            machine.power_cut()
+            machine.remove()
         self.namespace.remove()
 
     def power_on(self, *names: str) -> None:

@@ -67,7 +67,7 @@ def test_command_line(name: str, golden: Any) -> None:
         taps=tuple(f"tap{index}" for index, _ in enumerate(machine.nics)),
         code=Path("/ovmf/code.fd") if uefi else None,
         variables=Path("/rack/vars.fd") if uefi else None,
-        rom=Path("/roms/plain.rom") if machine.boot is NetworkBoot.PLAIN_PXE else None,
+        plain_pxe=(40001, 40002) if machine.boot is NetworkBoot.PLAIN_PXE else None,
     )
     lines = " ".join(command(machine, files)).replace(" -", "\n-")
     golden.check(f"rehearsal/qemu-{name}.txt", lines + "\n")
