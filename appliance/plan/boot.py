@@ -7,10 +7,11 @@ applies decides.
 an operating system asks for a lease                 nothing to boot
 retired, or policy expunge                           the local disk
 an open permit (issued or claimed)                   the agent image, also on hold: a disk is half written
+deploying without an open permit                     the local disk: the install is done, the first boot is due
 deployed, member, leaving                            the local disk, also with an identity conflict: a machine in
                                                      service is not diverted because a stranger has its UUID
 a client that our images don't run on                nothing, with the reason
-anything else (unknown … deploying, wiping, rescue)  the agent image; with an identity conflict so that a person
+anything else (unknown … ready, wiping, rescue)      the agent image; with an identity conflict so that a person
                                                      can compare, and nothing is allocated
 ==================================================== =====================================================
 
@@ -101,6 +102,8 @@ def _local_reason(facts: BootFacts) -> str:
         return "to be expunged: local disk"
     if facts.permit_open:
         return ""
+    if facts.phase is Phase.DEPLOYING:
+        return "the install is done: first boot from the local disk"
     if facts.phase in LOCAL_PHASES:
         return f"{facts.phase} and on hold: local disk" if facts.policy is Policy.HOLD else f"{facts.phase}: local disk"
     return ""
