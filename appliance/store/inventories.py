@@ -14,16 +14,18 @@ _table = schema.inventory
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InventoryRow:
-    """``at`` is when it came (seconds), ``nonce`` of the boot that sent it."""
+    """``at`` is when it came (seconds), ``nonce`` of the boot that sent it, ``permit`` the marker of the disk that the
+    installed system runs from (empty in the agent image)."""
 
     machine: str
     environment: Environment
     at: float
     nonce: str
+    permit: str
     inventory: Inventory
 
 
-def put(connection: Connection, machine: str, inventory: Inventory, *, at: float, nonce: str) -> None:
+def put(connection: Connection, machine: str, inventory: Inventory, *, at: float, nonce: str, permit: str = "") -> None:
     """Store what came over mutual TLS; replaces the one before."""
     rows.upsert(
         connection,
@@ -32,6 +34,7 @@ def put(connection: Connection, machine: str, inventory: Inventory, *, at: float
         environment=inventory.environment,
         at=at,
         nonce=nonce,
+        permit=permit,
         document=encode(inventory).decode(),
     )
 
@@ -61,5 +64,6 @@ def _row(row: RowMapping) -> InventoryRow:
         environment=Environment(row["environment"]),
         at=row["at"],
         nonce=row["nonce"],
+        permit=row["permit"],
         inventory=decode(Inventory, row["document"]),
     )

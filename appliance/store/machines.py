@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, func, insert, or_, select, update
 
 from agent.wire import from_data
 from appliance.model.machine import Machine, Phase, Policy, Trouble
@@ -63,6 +63,19 @@ def everything(connection: Connection) -> tuple[MachineRow, ...]:
     """All machines, the oldest first."""
     query = select(schema.machine).order_by(schema.machine.c.created, schema.machine.c.id)
     return tuple(_row(row) for row in connection.execute(query).mappings())
+
+
+def count(connection: Connection, phase: Phase) -> int:
+    """How many machines are in a phase."""
+    query = select(func.count()).select_from(schema.machine).where(schema.machine.c.phase == phase)
+    return int(connection.execute(query).scalar_one())
+
+
+def expected_as(connection: Connection, name: str) -> str | None:
+    """The machine (not retired) that was recognised as this entry of the site file."""
+    table = schema.machine
+    query = select(table.c.id).where(table.c.expected == name, table.c.phase != Phase.RETIRED)
+    return connection.execute(query.order_by(table.c.created)).scalar()
 
 
 def change(connection: Connection, machine_id: str, **values: Any) -> None:

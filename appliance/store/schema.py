@@ -94,6 +94,7 @@ inventory = Table(
     Column("environment", String(16), primary_key=True),
     Column("at", Float, nullable=False),
     Column("nonce", String(64), nullable=False),
+    Column("permit", String(36), nullable=False, default=""),  # GPT marker of the running system disk
     Column("document", Text, nullable=False),
 )
 

@@ -42,3 +42,8 @@ def remove(connection: Connection, id_sha256: str) -> bool:
 def remove_expired(connection: Connection, at: float) -> int:
     """Forget what expired before ``at``; returns how many."""
     return connection.execute(delete(_table).where(_table.c.expires <= at)).rowcount
+
+
+def remove_of(connection: Connection, actor: str) -> int:
+    """End all sessions of an actor; returns how many."""
+    return connection.execute(delete(_table).where(_table.c.actor == actor)).rowcount
