@@ -35,7 +35,9 @@ def closest(word: str, known: Iterable[str]) -> str:
     """``; did you mean 'x'?`` for the nearest known word, or the list of known words when none is near."""
     words = sorted(set(known))
     folded = {entry.casefold().replace("-", "_"): entry for entry in words}
-    near = difflib.get_close_matches(word.casefold().replace("-", "_"), folded, n=1, cutoff=0.6)
+    given = word.casefold().replace("-", "_")
+    near = difflib.get_close_matches(given, folded, n=1, cutoff=0.6)
+    near = near or [entry for entry in folded if len(given) > 2 and entry.startswith(given)]
     if near:
         return f"; did you mean '{folded[near[0]]}'?"
     return f"; known: {', '.join(words)}" if words else ""
@@ -69,7 +71,7 @@ class Converter:
             return self._value(next(a for a in typing.get_args(want) if a is not type(None)), node, path)
         if origin is tuple:
             return self._items(typing.get_args(want)[0], node, path)
-        if dataclasses.is_dataclass(want):
+        if dataclasses.is_dataclass(want) and want not in self.scalars:
             return self._dataclass(typing.cast(type, want), node, path)
         if not isinstance(node, ScalarNode):
             return self._note(node, path, f"expected one value, got a {_kind(node)}")
@@ -88,7 +90,7 @@ class Converter:
             return self._note(node, path, str(error))
 
     def _items(self, want: Any, node: Node, path: tuple[Step, ...]) -> Any:
-        leaf = not dataclasses.is_dataclass(want)
+        leaf = not dataclasses.is_dataclass(want) or want in self.scalars
         if isinstance(node, ScalarNode):
             if node.null:
                 return ()

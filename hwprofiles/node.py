@@ -73,6 +73,9 @@ class Position:
     path: tuple[Step, ...] = ()
 
 
+NOWHERE = Position()
+
+
 def show_path(path: tuple[Step, ...]) -> str:
     """``("machines", "n1", "disks", 0)`` → ``machines.n1.disks[0]``."""
     text = ""

@@ -9,7 +9,10 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProvisioningNetwork:
     """Where machines boot. ``appliance`` is our address in it; ``first``..``last`` the pool for machines without a
-    fixed address; ``mode`` is ``authoritative`` (we own DHCP) or ``proxy`` (somebody else gives addresses)."""
+    fixed address; ``mode`` is ``authoritative`` (we own DHCP) or ``proxy`` (somebody else gives addresses).
+
+    Installed machines get addresses from ``hosts_first``..``hosts_last``, or without them from what the pool leaves of
+    the network (in proxy mode they then stay with DHCP)."""
 
     cidr: IPv4Network
     appliance: IPv4Address
@@ -19,11 +22,22 @@ class ProvisioningNetwork:
     gateway: IPv4Address | None = None
     dns: tuple[IPv4Address, ...] = ()
     interfaces: tuple[str, ...] = ()
+    hosts_first: IPv4Address | None = None
+    hosts_last: IPv4Address | None = None
 
     @property
     def interface(self) -> IPv4Interface:
         """Our address with the network's prefix length."""
         return IPv4Interface(f"{self.appliance}/{self.cidr.prefixlen}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """Another network of the site. Declared and checked for overlaps; machines are not connected to it yet."""
+
+    name: str
+    cidr: IPv4Network
+    vlan: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +74,10 @@ class EraseGrant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """One site. ``ssh_keys`` are OpenSSH public keys; ``operating_system`` is a folder name of ``images/os``."""
+    """One site. ``ssh_keys`` are OpenSSH public keys; ``operating_system`` is a folder name of ``images/os``.
+
+    ``console`` replaces the consoles of all profiles (kernel syntax, ``ttyS1,115200n8``); ``kernel_arguments`` are added
+    to those of the profile in installed systems."""
 
     name: str
     domain: str
@@ -73,3 +90,6 @@ class Site:
     time_servers: tuple[str, ...] = ()
     operating_system: str = "debian-13"
     hostname_prefix: str = "node"
+    networks: tuple[Network, ...] = ()
+    console: str = ""
+    kernel_arguments: tuple[str, ...] = ()

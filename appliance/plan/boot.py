@@ -133,22 +133,27 @@ def _local(facts: BootFacts, reason: str) -> Decision:
     return _decision(facts, Action.LOCAL, reason, local_method=method)
 
 
+def _chain(facts: BootFacts, reason: str) -> Decision:
+    """The loader for a firmware, the script for an iPXE that can fetch it."""
+    if facts.client.stage is Stage.IPXE:
+        return _decision(facts, Action.SCRIPT, reason, file=script_url(facts))
+    file = _loader(facts)
+    if not file:
+        return _decision(facts, Action.IGNORE, f"no loader for {facts.client.architecture} by {facts.client.stage}")
+    return _decision(facts, Action.LOADER, reason, file=file)
+
+
 def _without_image(facts: BootFacts) -> Decision:
     reason = "no agent image is built: run rackseed image agent"
     if facts.client.transport is Transport.HTTP:
         return _decision(facts, Action.IGNORE, reason, retry=RETRY_SECONDS)
-    if facts.client.stage is Stage.IPXE:
-        return _decision(facts, Action.SCRIPT, reason, file=script_url(facts))
-    return _decision(facts, Action.LOADER, reason, file=_loader(facts))
+    return _chain(facts, reason)
 
 
 def _agent(facts: BootFacts, agent: Kernel, reason: str) -> Decision:
-    client = facts.client
-    if client.transport is Transport.HTTP:
+    if facts.client.transport is Transport.HTTP:
         return _decision(facts, Action.SCRIPT, reason, kernel=_kernel(facts, agent))
-    if client.stage is Stage.IPXE:
-        return _decision(facts, Action.SCRIPT, reason, file=script_url(facts))
-    return _decision(facts, Action.LOADER, reason, file=_loader(facts))
+    return _chain(facts, reason)
 
 
 def _kernel(facts: BootFacts, agent: Kernel) -> Kernel:
@@ -169,13 +174,13 @@ def script_url(facts: BootFacts) -> str:
 
 
 def _loader(facts: BootFacts) -> str:
-    """TFTP name, or URL for UEFI HTTP Boot; a profile may name another file than the usual one."""
+    """TFTP name, or URL for UEFI HTTP Boot; a profile may name another file than the usual one. Empty: there is none."""
     client = facts.client
-    file = LOADERS[client.architecture, client.stage]
+    file = LOADERS.get((client.architecture, client.stage), "")
     for loader in facts.settings.loaders if facts.settings else ():
-        if loader.client == client.architecture.value and client.stage is not Stage.FIRMWARE_HTTP:
+        if loader.client == client.architecture.value and file and client.stage is not Stage.FIRMWARE_HTTP:
             file = str(loader.file)
-    return f"{facts.public_url}/loaders/{file}" if client.stage is Stage.FIRMWARE_HTTP else file
+    return f"{facts.public_url}/loaders/{file}" if file and client.stage is Stage.FIRMWARE_HTTP else file
 
 
 def _decision(

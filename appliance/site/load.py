@@ -1,0 +1,143 @@
+"""Site file → `Site`: types, defaults and checks; every problem at once, with file, line, column and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from importlib import resources
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+from appliance.model.site import (
+    ApprovalRule,
+    EraseGrant,
+    ExpectedMachine,
+    Network,
+    ProvisioningNetwork,
+    Site,
+)
+from appliance.site.checks import Checked, check
+from appliance.site.file import MachineEntry, ProvisioningEntry, SiteFile
+from appliance.site.values import SCALARS, AddressRange
+from hwprofiles.document import Document, DocumentError, Problem, read, read_text
+from hwprofiles.loader import load_profiles
+from hwprofiles.node import sorted_problems
+from hwprofiles.profile import Profile
+
+__all__ = ["Problem", "SiteError", "load_site", "load_site_text", "operating_systems"]
+
+
+class SiteError(Exception):
+    """The site file can't be used. ``problems`` holds all of them in the order of the file; the text has one a line."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = sorted_problems(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def load_site(path: Path, profiles: Iterable[Profile] | None = None, systems: Collection[str] | None = None) -> Site:
+    """Read a site file. ``profiles`` and ``systems`` (names of operating systems) are what names in it may mean; the
+    shipped ones unless given. `SiteError` with everything that is wrong."""
+    try:
+        document = read(path)
+    except DocumentError as error:
+        raise SiteError(error.problems) from error
+    return _load(document, profiles, systems)
+
+
+def load_site_text(
+    text: str,
+    *,
+    file: str = "(site)",
+    profiles: Iterable[Profile] | None = None,
+    systems: Collection[str] | None = None,
+) -> Site:
+    """Like `load_site`, from text that was stored; ``file`` is the name for messages."""
+    try:
+        document = read_text(text, file=file)
+    except DocumentError as error:
+        raise SiteError(error.problems) from error
+    return _load(document, profiles, systems)
+
+
+def operating_systems() -> tuple[str, ...]:
+    """Names of the operating systems that ship: folders of ``images/os`` with an ``os.yaml``."""
+    folder = resources.files("images") / "os"
+    if not folder.is_dir():
+        return ()
+    return tuple(sorted(entry.name for entry in folder.iterdir() if (entry / "os.yaml").is_file()))
+
+
+def _load(document: Document, profiles: Iterable[Profile] | None, systems: Collection[str] | None) -> Site:
+    file, problems = document.convert(SiteFile, SCALARS)
+    if file is None:
+        raise SiteError(problems)
+    known = tuple(profile.name for profile in (load_profiles() if profiles is None else profiles))
+    names = operating_systems() if systems is None else tuple(systems)
+    network = _provisioning(file.provisioning) if file.provisioning else None
+    found = [*problems, *check(Checked(document=document, file=file, network=network, before=problems), known, names)]
+    if found or network is None or file.site is None:
+        raise SiteError(found)
+    return _site(file, file.site, network)
+
+
+def _site(file: SiteFile, name: str, network: ProvisioningNetwork) -> Site:
+    return Site(
+        name=name,
+        domain=file.domain,
+        provisioning=network,
+        machines=tuple(sorted((_machine(entry) for entry in file.machines), key=lambda machine: machine.name)),
+        approve=tuple(
+            ApprovalRule(serial=rule.serial or "", mac=rule.mac or "", expected=rule.expected, any=rule.any)
+            for rule in file.approve
+        ),
+        erase=tuple(EraseGrant(serial=grant.serial, reason=grant.reason) for grant in file.erase),
+        protect=tuple(file.protect),
+        ssh_keys=tuple(file.ssh_keys),
+        time_servers=tuple(file.time_servers),
+        operating_system=file.operating_system,
+        hostname_prefix=file.hostname_prefix,
+        networks=tuple(Network(name=entry.name, cidr=entry.network, vlan=entry.vlan) for entry in file.networks),
+        console=file.console or "",
+        kernel_arguments=tuple(file.kernel_arguments),
+    )
+
+
+def _machine(entry: MachineEntry) -> ExpectedMachine:
+    return ExpectedMachine(
+        name=entry.name,
+        serial=entry.serial or "",
+        mac=entry.mac or "",
+        uuid=entry.uuid or "",
+        profile=entry.profile or "",
+        address=entry.address,
+    )
+
+
+def _provisioning(entry: ProvisioningEntry) -> ProvisioningNetwork:
+    appliance = entry.appliance or entry.network.network_address + 1
+    pool = entry.pool or default_pool(entry.network, appliance)
+    return ProvisioningNetwork(
+        cidr=entry.network,
+        appliance=appliance,
+        first=pool.first,
+        last=pool.last,
+        mode=entry.mode.value,
+        gateway=entry.gateway,
+        dns=tuple(entry.dns),
+        interfaces=tuple(entry.interfaces),
+        hosts_first=entry.hosts.first if entry.hosts else None,
+        hosts_last=entry.hosts.last if entry.hosts else None,
+    )
+
+
+def default_pool(network: IPv4Network, appliance: IPv4Address) -> AddressRange:
+    """The upper half of the network (at most 1 024 addresses), without the appliance."""
+    size = network.num_addresses
+    last = network.broadcast_address - 1
+    first = max(network.network_address + size // 2, last - 1023)
+    if first <= appliance <= last:
+        if appliance == last:
+            last -= 1
+        else:
+            first = appliance + 1
+    return AddressRange(first=min(first, last), last=last)
