@@ -83,6 +83,13 @@ class Document:
             at = (found.line, found.column) if key and isinstance(found, Entry) else (node.line, node.column)
         return at
 
+    def has(self, path: tuple[Step, ...]) -> bool:
+        """Whether there is a value at ``path``."""
+        node: Node | Entry | None = self.root
+        for step in path:
+            node = _child(node.value if isinstance(node, Entry) else node, step) if node is not None else None
+        return node is not None
+
     def problem(self, path: tuple[Step, ...], message: str, *, key: bool = False) -> Problem:
         """A problem of the value (or key) at ``path``, for example ``("machines", 2, "mac")``."""
         line, column = self.position(path, key=key)

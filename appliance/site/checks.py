@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from appliance.model.site import ProvisioningNetwork
-from appliance.site.file import ProvisioningEntry, SiteFile
+from appliance.site.file import PROVISIONING, PROVISIONING_ONLY, NetworkEntry, SiteFile
 from hwprofiles.convert import closest
 from hwprofiles.document import Document, Problem
 from hwprofiles.node import Position, Step, show_path
@@ -73,9 +73,11 @@ def host_addresses(network: ProvisioningNetwork) -> Iterator[IPv4Address]:
 
 def _names(checked: Checked, profiles: Sequence[str], systems: Sequence[str]) -> Iterator[Problem]:
     file = checked.file
-    for key, value in (("site", file.site), ("provisioning", file.provisioning)):
-        if value is None and not any(p.where == key or p.where.startswith(f"{key}.") for p in checked.before):
-            yield checked.problem((), f"'{key}' is missing")
+    if file.site is None and not any(p.where == "site" for p in checked.before):
+        yield checked.problem((), "'site' is missing: the name of the site")
+    if file.provisioning is None and not any(p.where.startswith("networks") for p in checked.before):
+        example = "networks: {provisioning: {cidr: 192.168.90.0/24}}"
+        yield checked.problem(("networks",), f"the network 'provisioning' is missing; for example {example}")
     if file.schema != SCHEMA:
         message = f"this version reads schema {SCHEMA}, not {file.schema}"
         yield checked.problem(("schema",), message)
@@ -117,7 +119,7 @@ def _twice(checked: Checked, found: Sequence[tuple[Position, str, object]], what
         yield checked.problem(path, f"{what} '{value}'; the other is at {line}:{column}")
 
 
-def _provisioning(checked: Checked, entry: ProvisioningEntry, network: ProvisioningNetwork) -> Iterator[Problem]:
+def _provisioning(checked: Checked, entry: NetworkEntry, network: ProvisioningNetwork) -> Iterator[Problem]:
     at = entry.at.path
     for key, value in (("appliance", network.appliance), ("gateway", network.gateway)):
         if value is not None and not _usable(value, network.cidr):
@@ -147,18 +149,21 @@ def _usable(address: IPv4Address, network: IPv4Network) -> bool:
 
 def _networks(checked: Checked) -> Iterator[Problem]:
     file = checked.file
-    seen = [("provisioning", file.provisioning.network)] if file.provisioning else []
+    seen: list[tuple[str, IPv4Network]] = []
     vlans: dict[int, str] = {}
     names: set[str] = set()
     for entry in file.networks:
         for name, other in seen:
-            if entry.network.overlaps(other):
-                message = f"{entry.network} overlaps {other} of '{name}'; every network needs a range of its own"
-                yield checked.problem((*entry.at.path, "network"), message)
-        seen.append((entry.name, entry.network))
-        if entry.name in names or entry.name == "provisioning":
+            if entry.cidr.overlaps(other):
+                message = f"{entry.cidr} overlaps {other} of '{name}'; every network needs a range of its own"
+                yield checked.problem((*entry.at.path, "cidr"), message)
+        seen.append((entry.name, entry.cidr))
+        if entry.name in names:
             yield checked.problem(entry.at.path, f"a network '{entry.name}' is there already", key=True)
         names.add(entry.name)
+        for key in PROVISIONING_ONLY if entry.name != PROVISIONING else ():
+            if checked.document.has((*entry.at.path, key)):
+                yield checked.problem((*entry.at.path, key), "only the network 'provisioning' has this", key=True)
         if entry.vlan is None:
             continue
         if not 1 <= entry.vlan <= MAX_VLAN:
@@ -190,10 +195,11 @@ def _addresses(checked: Checked, network: ProvisioningNetwork) -> Iterator[Probl
 def _room(checked: Checked, network: ProvisioningNetwork) -> Iterator[Problem]:
     """Every machine needs a lease while it is installed and an own address afterwards."""
     file, machines = checked.file, len(checked.file.machines)
+    where = file.provisioning.at.path if file.provisioning else ()
     leases = int(network.last) - int(network.first) + 1
     if network.mode == AUTHORITATIVE and leases < machines:
         message = f"{leases} addresses to lease are too few for {machines} machines that boot at the same time"
-        yield checked.problem(("provisioning", "pool"), message)
+        yield checked.problem((*where, "pool"), message)
     if network.mode != AUTHORITATIVE and network.hosts_first is None:
         return
     wanted = sum(1 for machine in file.machines if machine.address is None)
@@ -204,7 +210,7 @@ def _room(checked: Checked, network: ProvisioningNetwork) -> Iterator[Problem]:
         if free >= wanted:
             return
     message = f"only {free} addresses are left for {wanted} machines without one of their own; make the range larger"
-    yield checked.problem(("provisioning", "hosts"), message)
+    yield checked.problem((*where, "hosts"), message)
 
 
 def _rules(checked: Checked) -> Iterator[Problem]:

@@ -6,13 +6,14 @@ EXAMPLE = """\
 # A rackseed site file. `rackseed site check FILE` tells what is wrong with it.
 site: edge-1
 domain: edge.internal
-provisioning:
-  network: 192.168.90.0/24        # machines boot here; the appliance is .1, leases come from the upper half
-  # appliance: 192.168.90.1
-  # pool: 192.168.90.128-192.168.90.254
-  # hosts: 192.168.90.10-192.168.90.99    # addresses of installed machines
-  # gateway: 192.168.90.254
-  # interfaces: [eth1]            # DHCP is answered only here
+networks:
+  provisioning:                   # machines boot here
+    cidr: 192.168.90.0/24
+    # appliance: 192.168.90.1     # the first address unless given
+    # pool: 192.168.90.128-254    # leases; the upper half unless given
+    # hosts: 192.168.90.10-99     # addresses of installed machines; what the pool leaves unless given
+    # gateway: 192.168.90.9
+    # interfaces: [eth1]          # DHCP is answered only here
 machines:
   n1: {serial: A0000001}          # serial of board or chassis, or mac: 3c:ec:ef:00:00:01, or uuid: ...
   n2: {serial: A0000002}

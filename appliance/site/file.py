@@ -37,9 +37,13 @@ class Mode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProvisioningEntry:
+class NetworkEntry:
+    """A network. Everything below ``vlan`` belongs to the one named ``provisioning``, in which machines boot."""
+
     at: Position = NOWHERE
-    network: IPv4Network
+    name: Hostname = field(metadata=KEY)
+    cidr: IPv4Network
+    vlan: int | None = None
     appliance: IPv4Address | None = None
     pool: AddressRange | None = None
     hosts: AddressRange | None = None
@@ -49,12 +53,8 @@ class ProvisioningEntry:
     interfaces: tuple[Interface, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkEntry:
-    at: Position = NOWHERE
-    name: Hostname = field(metadata=KEY)
-    network: IPv4Network
-    vlan: int | None = None
+PROVISIONING = "provisioning"
+PROVISIONING_ONLY = ("appliance", "pool", "hosts", "mode", "gateway", "dns", "interfaces")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,13 +86,12 @@ class EraseEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteFile:
-    """``site`` and ``provisioning`` must be given; optional here so that the rest is checked all the same."""
+    """``site`` and a network ``provisioning`` must be given; optional here so that the rest is checked all the same."""
 
     at: Position = NOWHERE
     schema: int = 1
     site: Hostname | None = None
     domain: DomainName = DOMAIN
-    provisioning: ProvisioningEntry | None = None
     networks: tuple[NetworkEntry, ...] = ()
     machines: tuple[MachineEntry, ...] = ()
     hostname_prefix: HostPrefix = PREFIX
@@ -104,3 +103,8 @@ class SiteFile:
     time_servers: tuple[Host, ...] = ()
     console: Console | None = None
     kernel_arguments: tuple[KernelArgument, ...] = ()
+
+    @property
+    def provisioning(self) -> NetworkEntry | None:
+        """The network that machines boot in."""
+        return next((entry for entry in self.networks if entry.name == PROVISIONING), None)

@@ -16,14 +16,14 @@ from appliance.model.site import (
     Site,
 )
 from appliance.site.checks import Checked, check
-from appliance.site.file import MachineEntry, ProvisioningEntry, SiteFile
+from appliance.site.file import PROVISIONING, MachineEntry, NetworkEntry, SiteFile
 from appliance.site.values import SCALARS, AddressRange
 from hwprofiles.document import Document, DocumentError, Problem, read, read_text
 from hwprofiles.loader import load_profiles
 from hwprofiles.node import sorted_problems
 from hwprofiles.profile import Profile
 
-__all__ = ["Problem", "SiteError", "load_site", "load_site_text", "operating_systems"]
+__all__ = ["Problem", "SiteError", "load_site", "load_text", "operating_systems"]
 
 
 class SiteError(Exception):
@@ -44,9 +44,8 @@ def load_site(path: Path, profiles: Iterable[Profile] | None = None, systems: Co
     return _load(document, profiles, systems)
 
 
-def load_site_text(
+def load_text(
     text: str,
-    *,
     file: str = "(site)",
     profiles: Iterable[Profile] | None = None,
     systems: Collection[str] | None = None,
@@ -96,7 +95,11 @@ def _site(file: SiteFile, name: str, network: ProvisioningNetwork) -> Site:
         time_servers=tuple(file.time_servers),
         operating_system=file.operating_system,
         hostname_prefix=file.hostname_prefix,
-        networks=tuple(Network(name=entry.name, cidr=entry.network, vlan=entry.vlan) for entry in file.networks),
+        networks=tuple(
+            Network(name=entry.name, cidr=entry.cidr, vlan=entry.vlan)
+            for entry in file.networks
+            if entry.name != PROVISIONING
+        ),
         console=file.console or "",
         kernel_arguments=tuple(file.kernel_arguments),
     )
@@ -113,11 +116,11 @@ def _machine(entry: MachineEntry) -> ExpectedMachine:
     )
 
 
-def _provisioning(entry: ProvisioningEntry) -> ProvisioningNetwork:
-    appliance = entry.appliance or entry.network.network_address + 1
-    pool = entry.pool or default_pool(entry.network, appliance)
+def _provisioning(entry: NetworkEntry) -> ProvisioningNetwork:
+    appliance = entry.appliance or entry.cidr.network_address + 1
+    pool = entry.pool or default_pool(entry.cidr, appliance)
     return ProvisioningNetwork(
-        cidr=entry.network,
+        cidr=entry.cidr,
         appliance=appliance,
         first=pool.first,
         last=pool.last,
