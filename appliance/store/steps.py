@@ -3,7 +3,7 @@ a while cannot overwrite what another one did in the meantime."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -105,11 +105,23 @@ def unfinished(connection: Connection, machine: str | None = None) -> tuple[Step
     return tuple(_row(row) for row in connection.execute(query).mappings())
 
 
+def due(connection: Connection, *, now: float) -> bool:
+    """Whether a step could be claimed; asked before the write lock is taken, because mostly the answer is no."""
+    return any(_ready(connection, row) for row in _candidates(connection, now))
+
+
 def claim(connection: Connection, *, now: float, owner: str, lease: float) -> StepRow | None:
     """Take the step that has waited longest among those that may run, for ``lease`` seconds; None when there is none.
 
     A step may run when its plan is accepted, nobody holds it, its time has come, and all steps in ``after`` are done.
     """
+    for row in _candidates(connection, now):
+        if _ready(connection, row) and _take(connection, row, now=now, owner=owner, lease=lease):
+            return get(connection, row["plan"], row["key"])
+    return None
+
+
+def _candidates(connection: Connection, now: float) -> Sequence[RowMapping]:
     query = (
         select(_table)
         .join(schema.plan, schema.plan.c.hash == _table.c.plan)
@@ -121,10 +133,7 @@ def claim(connection: Connection, *, now: float, owner: str, lease: float) -> St
         )
         .order_by(_table.c.not_before, schema.plan.c.accepted, _table.c.position)
     )
-    for row in connection.execute(query).mappings().all():
-        if _ready(connection, row) and _take(connection, row, now=now, owner=owner, lease=lease):
-            return get(connection, row["plan"], row["key"])
-    return None
+    return connection.execute(query).mappings().all()
 
 
 def _ready(connection: Connection, row: RowMapping) -> bool:
