@@ -3,16 +3,17 @@
 ::
 
     AgentError
-    ├── CommandError         a process failed (run.py)
-    ├── TransportError       talking to the appliance (http.py)
-    │   ├── UnavailableError      not now: refused connection, time-out, 5xx, half an answer; try again
-    │   ├── UntrustedError        the server's certificate is not signed by the site's CA
-    │   └── RefusedError          a 4xx answer, with the appliance's reason
+    ├── CommandError               a process failed (run.py)
+    ├── TransportError             talking to the appliance (http.py)
+    │   ├── UnavailableError       not now: refused connection, time-out, 5xx, half an answer; try again
+    │   ├── UntrustedError         the server's certificate is not signed by the site's CA
+    │   └── RefusedError           a 4xx answer, with the appliance's reason
     │       └── UnauthorisedError 401/403: the certificate is not (or no longer) accepted
-    ├── OrderRefusedError         an order that this agent must not carry out (orders.py)
-    ├── DiskRefusedError          the disk guard says no (act/guard.py, act/disk.py)
-    └── InstallError         the install failed after it began (act/)
-        └── ImageError       the root image could not be fetched, verified or unpacked
+    ├── OrderRefusedError          an order that this agent must not carry out (orders.py)
+    ├── OrderWithdrawnError        the appliance no longer wants what we are doing (progress.py)
+    ├── DiskRefusedError           the disk guard says no (act/guard.py, act/disk.py)
+    └── InstallError               the install failed after it began (act/)
+        └── ImageError             the root image could not be fetched, verified or unpacked
 """
 
 from __future__ import annotations
@@ -49,6 +50,10 @@ class UnauthorisedError(RefusedError):
 
 class OrderRefusedError(AgentError):
     """The order must not be carried out here and now."""
+
+
+class OrderWithdrawnError(AgentError):
+    """The appliance no longer wants this order done: stop where we are."""
 
 
 class DiskRefusedError(AgentError):

@@ -39,6 +39,7 @@ class Probe:
     look: Callable[[Path, bool], Content] = look
     health: Callable[[str, str], Smart | None] = smart.health
     listener: Listener | None = None
+    _heard_at_end: bool = False
 
     def listen(self) -> None:
         """Bring all ports up (a link that is down hears nothing) and listen in the background."""
@@ -49,6 +50,26 @@ class Probe:
                 ethtool.up(name)
         self.listener = Listener(ports)
         self.listener.start()
+
+    def fresh(self) -> bool:
+        """True once: when listening is over and somebody was heard."""
+        if self._heard_at_end or self.listener is None or not self.listener.settled:
+            return False
+        self._heard_at_end = True
+        return bool(self.listener.neighbours())
+
+    def facts(self) -> list[tuple[str, str]]:
+        """What the console's header says of this machine; cheap."""
+        who = board.board(self.tree)
+        ports = nics(self.tree, self.driver)
+        booted = board.boot_mac(self.tree)
+        maker = " ".join(word for word in (who.system_vendor, who.system_product) if word)
+        return [
+            ("machine", maker or who.model),
+            ("board", " ".join(word for word in (who.vendor, who.name) if word)),
+            ("serial", who.system_serial or who.serial or who.pi_serial),
+            ("mac", booted or ", ".join(nic.mac for nic in ports if nic.carrier)),
+        ]
 
     def take(self) -> Inventory:
         """Never raises for a machine that is odd: what could not be read is in ``failures``."""

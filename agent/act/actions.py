@@ -1,0 +1,75 @@
+"""What each environment can do for an order."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+from dataclasses import dataclass, field
+
+from agent.act import boot_entry
+from agent.act.install import Install
+from agent.client import AgentClient
+from agent.errors import AgentError, OrderRefusedError
+from agent.patience import Patience
+from agent.probe import board
+from agent.probe.tree import Tree
+from agent.progress import Reporter
+from agent.run import run
+from agent.wire import Firmware, InstallOrder, Order, RebootOrder, SiteBundle
+
+RESTART = 0x01234567  # LINUX_REBOOT_CMD_RESTART
+
+
+@dataclass(slots=True, kw_only=True)
+class ImageActions:
+    """In RAM: may install."""
+
+    site: SiteBundle
+    patience: Patience
+    tree: Tree = field(default_factory=Tree)
+
+    def install(self, order: Order, body: InstallOrder, client: AgentClient, reporter: Reporter, order_key: str) -> str:
+        return Install(
+            order=order,
+            body=body,
+            site=self.site,
+            order_key=order_key,
+            client=client,
+            reporter=reporter,
+            patience=self.patience,
+            tree=self.tree,
+        ).run()
+
+    def prepare_reboot(self, body: RebootOrder) -> str:
+        return prepare_reboot(self.tree, body)
+
+    def reboot(self) -> None:
+        """There is no init that could be asked: everything is synced, then the kernel restarts the machine."""
+        os.sync()
+        time.sleep(1)  # lets the last console line leave a slow serial port
+        if ctypes.CDLL(None, use_errno=True).reboot(RESTART) != 0:
+            raise AgentError(f"the kernel refuses to restart: {os.strerror(ctypes.get_errno())}")
+
+
+@dataclass(slots=True, kw_only=True)
+class InstalledActions:
+    """A service of the installed system: observes, and reboots when ordered."""
+
+    tree: Tree = field(default_factory=Tree)
+
+    def install(self, order: Order, body: InstallOrder, client: AgentClient, reporter: Reporter, order_key: str) -> str:
+        raise OrderRefusedError("an installed system does not install itself: boot the machine from the network")
+
+    def prepare_reboot(self, body: RebootOrder) -> str:
+        return prepare_reboot(self.tree, body)
+
+    def reboot(self) -> None:
+        run(["systemctl", "reboot"])
+
+
+def prepare_reboot(tree: Tree, body: RebootOrder) -> str:
+    """BootNext for one network boot on UEFI; a BIOS machine boots from the network first anyway."""
+    if not body.netboot or board.firmware(tree) is not Firmware.UEFI:
+        return "rebooting"
+    return f"rebooting to the network; {boot_entry.network_next(board.boot_mac(tree))}"
