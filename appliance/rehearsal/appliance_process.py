@@ -31,7 +31,7 @@ LAB_KERNEL_ARGUMENTS = "no_timer_check"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a `rackseed` command said. ``code`` 0 ok, 1 failure, 2 user input, 3 plan has waits, 4 plan has changes."""
+    """What a `rackseed` command said. ``code`` 0 ok, 1 failure, 2 wrong input."""
 
     code: int
     output: str
@@ -47,6 +47,7 @@ class Appliance:
         self.site = site
         self.log_file = log_file
         self.starts = 0
+        self.socket = state / "run" / "api.sock"
         self._namespace = namespace
         self._process: psutil.Popen | None = None
         self._spent = 0.0
@@ -71,7 +72,7 @@ class Appliance:
         while time.monotonic() < deadline:
             if self._process is None or self._process.poll() is not None:
                 raise ApplianceError(f"the appliance ended by itself; its log is {self.log_file}:\n{self.log_tail()}")
-            if (self.state / "run" / "api.sock").exists() and self.command("machine", "list", check=False).code == 0:
+            if self.socket.exists() and self.command("machine", "list", check=False).code == 0:
                 return
             time.sleep(0.5)
         raise ApplianceError(f"the appliance did not answer within {timeout:.0f} s:\n{self.log_tail()}")
@@ -152,15 +153,14 @@ class Appliance:
         self._process = None
 
     def _environment(self) -> dict[str, str]:
-        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
-        return {
-            **os.environ,
-            "PYTHONPATH": path,
-            "PYTHONUNBUFFERED": "1",
-            "RACKSEED_STATE": str(self.state),
-            "RACKSEED_CACHE": str(self.cache),
-            "RACKSEED_KERNEL_ARGUMENTS": LAB_KERNEL_ARGUMENTS,
-        }
+        arguments = {"RACKSEED_KERNEL_ARGUMENTS": LAB_KERNEL_ARGUMENTS}
+        return {**command_environment(cache=self.cache), **arguments, "RACKSEED_STATE": str(self.state)}
+
+
+def command_environment(*, cache: Path) -> dict[str, str]:
+    """The environment of a `rackseed` command that runs this very code."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "RACKSEED_CACHE": str(cache)}
 
 
 def rackseed() -> list[str]:

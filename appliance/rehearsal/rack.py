@@ -110,7 +110,7 @@ class Rack:
         while not condition():
             self.recover_from_tcg()
             if time.monotonic() - begin > timeout:
-                raise WaitError(f"{what}: not within {timeout:.0f} s\n{self._tails()}")
+                raise WaitError(f"{what}: not within {timeout:.0f} s\n{self.tails()}")
             time.sleep(every)
         return time.monotonic() - begin
 
@@ -121,7 +121,8 @@ class Rack:
             f"machine {name}: {text!r} on its console", lambda: text in machine.console.text(), timeout
         )
 
-    def _tails(self) -> str:
+    def tails(self) -> str:
+        """The last lines of every console, for error messages."""
         parts = []
         for name, machine in self.machines.items():
             if machine.starts:
