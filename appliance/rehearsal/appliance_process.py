@@ -22,11 +22,10 @@ import psutil
 from appliance.rehearsal.description import NETWORK
 from appliance.rehearsal.errors import ApplianceError
 from appliance.rehearsal.namespace import BRIDGE, Namespace
+from appliance.rehearsal.scenario import LAB_KERNEL_ARGUMENTS
 
 log = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]
-LAB_KERNEL_ARGUMENTS = "no_timer_check"
-"""For guests of QEMU's TCG: under load the kernel finds that its "IO-APIC + timer doesn't work" and panics."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

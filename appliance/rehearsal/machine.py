@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 
+from agent.run import run
 from appliance.rehearsal.console import Console
 from appliance.rehearsal.description import DiskDescription, Firmware, MachineDescription, NetworkBoot
 from appliance.rehearsal.errors import MachineError
@@ -162,7 +163,7 @@ def prepare_files(
 
 def _make_disk(disk: DiskDescription, path: Path) -> Path:
     if disk.content is not None:
-        shutil.copyfile(disk.content, path)
+        run(["cp", "--sparse=auto", str(disk.content), str(path)])  # keeps holes, which copyfile() fills
     with path.open("ab") as image:
         if image.tell() > disk.size:
             raise MachineError(f"disk {disk.serial}: {disk.content} is larger than the disk ({disk.size} bytes)")

@@ -1,12 +1,17 @@
-"""The demo's three machines and their site file. Pure but for `make_foreign_disk`, which writes one file."""
+"""The demo's three machines, their site file, and the disk that nobody may touch."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import random
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from agent.run import CommandError, run
 from appliance.rehearsal.description import (
     NETWORK,
     DiskBus,
@@ -17,10 +22,14 @@ from appliance.rehearsal.description import (
     RackDescription,
     supermicro,
 )
+from appliance.rehearsal.errors import RehearsalError
 
+LAB_KERNEL_ARGUMENTS = "no_timer_check"
+"""For guests of QEMU's TCG: under load the kernel finds that its "IO-APIC + timer doesn't work" and panics."""
 GIB = 1 << 30
 SYSTEM_DISK = 5 * GIB
-FOREIGN_DISK = 256 << 20
+BLOCK = 1 << 20
+ZEROS = bytes(BLOCK)
 FOREIGN_SERIAL = "ZL2ARCHIVE01"
 MEMORY = 896
 """MiB of a machine: kernel, agent image in RAM, and what unpacking and grub-install take."""
@@ -66,7 +75,7 @@ def archive_machine(foreign: Path, name: str = "n3", number: int = 3) -> Machine
         ),
         DiskDescription(
             serial=FOREIGN_SERIAL,
-            size=FOREIGN_DISK,
+            size=SYSTEM_DISK,
             bus=DiskBus.SCSI,
             model="ST16000NM004J",
             wwn="0x5000c500e4a10001",
@@ -77,36 +86,51 @@ def archive_machine(foreign: Path, name: str = "n3", number: int = 3) -> Machine
 
 
 def make_foreign_disk(path: Path) -> Foreign:
-    """A disk image with an ext4-like superblock and data all over it, always the same bytes."""
-    source = random.Random(20000101)  # noqa: S311 (content of a test disk, not a secret)
-    digest = hashlib.sha256()
-    with path.open("wb") as image:
-        for number in range(FOREIGN_DISK >> 20):
-            block = bytearray(source.randbytes(1 << 20))
-            if number == 0:
-                block[:2048] = _superblock()
-            digest.update(block)
-            image.write(block)
-    return Foreign(path=path, sha256=digest.hexdigest())
+    """A disk with an ext4 filesystem and a file in it, as large as the system disk: only its content speaks against it."""
+    source = random.Random(20000101)  # noqa: S311 - content of a test disk, not a secret
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "photographs.tar").write_bytes(source.randbytes(32 << 20))
+        path.unlink(missing_ok=True)
+        with path.open("wb") as image:
+            image.truncate(SYSTEM_DISK)
+        try:
+            run(["mke2fs", "-q", "-t", "ext4", "-L", "archive", "-d", folder, str(path)])
+        except CommandError as error:
+            raise RehearsalError(
+                f"the foreign disk could not be made (mke2fs is in Debian's e2fsprogs): {error}"
+            ) from error
+    return Foreign(path=path, sha256=sha256_of(path))
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a whole file."""
-    with path.open("rb") as image:
-        return hashlib.file_digest(image, "sha256").hexdigest()
+    """SHA-256 of a whole file. Holes are hashed as the zeros they are, without reading them: disks are sparse."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as image:
+        size, at = path.stat().st_size, 0
+        while at < size:
+            data = _next_data(image.fileno(), at, size)
+            _hash_zeros(digest, data - at)
+            end = os.lseek(image.fileno(), data, os.SEEK_HOLE) if data < size else size
+            os.lseek(image.fileno(), data, os.SEEK_SET)
+            for start in range(data, end, BLOCK):
+                digest.update(image.read(min(BLOCK, end - start)))
+            at = end
+    return digest.hexdigest()
 
 
-def _superblock() -> bytes:
-    """Boot block and XFS superblock magic with a UUID and a label: enough that blkid and a person see a filesystem."""
-    block = bytearray(2048)
-    block[0:4] = b"XFSB"
-    block[4:8] = (4096).to_bytes(4, "big")
-    block[8:16] = (FOREIGN_DISK // 4096).to_bytes(8, "big")
-    block[32:48] = bytes.fromhex("5a1d0c5e7f3b4c1e9a6622b0f1d2a3c4")
-    block[100:102] = (0xB4A5).to_bytes(2, "big")
-    block[102:104] = (512).to_bytes(2, "big")
-    block[108:120] = b"archive\0\0\0\0\0"
-    return bytes(block)
+def _next_data(descriptor: int, at: int, size: int) -> int:
+    """Where the next data begin at or after ``at``; ``size`` when only a hole follows (ENXIO, lseek(2))."""
+    try:
+        return os.lseek(descriptor, at, os.SEEK_DATA)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            return size
+        raise
+
+
+def _hash_zeros(digest: Any, count: int) -> None:
+    for start in range(0, count, BLOCK):
+        digest.update(ZEROS[: min(BLOCK, count - start)])
 
 
 def demo_rack(foreign: Path) -> RackDescription:
@@ -120,12 +144,13 @@ def site_text(rack: RackDescription, *, by_rule: tuple[str, ...], ssh_key: str) 
         "schema: 1",
         "site: demo",
         "domain: demo.example",
-        "networks:",
-        f"  provisioning: {{cidr: {NETWORK.network}, appliance: {NETWORK.ip}}}",
+        f"provisioning: {{network: {NETWORK.network}, appliance: {NETWORK.ip}}}",
+        f"kernel_arguments: [{LAB_KERNEL_ARGUMENTS}]",
         "machines:",
     ]
     lines += [f"  - {{name: {machine.name}, serial: {machine.smbios.serial}}}" for machine in rack.machines]
-    lines.append("approve:")
-    lines += [f"  - {{serial: {rack.machine(name).smbios.serial}}}" for name in by_rule]
+    if by_rule:
+        lines.append("approve:")
+        lines += [f"  - {{serial: {rack.machine(name).smbios.serial}}}" for name in by_rule]
     lines += ["ssh_keys:", f"  - {ssh_key}"]
     return "\n".join(lines) + "\n"
