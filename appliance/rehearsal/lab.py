@@ -8,11 +8,11 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from images.cache import Cache
 
 from appliance.rehearsal.appliance_process import command_environment, rackseed
 from appliance.rehearsal.errors import RehearsalError
 from images import boot
+from images.cache import Cache
 
 
 def build_images(cache: Path, *, quiet: bool = False) -> None:
@@ -26,8 +26,8 @@ def build_images(cache: Path, *, quiet: bool = False) -> None:
 
 def firmware_files(cache: Path) -> tuple[Path, Path]:
     """OVMF's code image and its variable template, from the boot artefacts in the cache."""
-    files = boot.fetch(Cache(cache))
-    return files.ovmf_code, files.ovmf_vars
+    files = boot.fetch_firmware(Cache(cache)).files
+    return files["OVMF_CODE_4M.fd"].path, files["OVMF_VARS_4M.fd"].path
 
 
 def make_ssh_key(folder: Path) -> tuple[Path, str]:

@@ -144,7 +144,8 @@ def site_text(rack: RackDescription, *, by_rule: tuple[str, ...], ssh_key: str) 
         "schema: 1",
         "site: demo",
         "domain: demo.example",
-        f"provisioning: {{network: {NETWORK.network}, appliance: {NETWORK.ip}}}",
+        "networks:",
+        f"  provisioning: {{cidr: {NETWORK.network}, appliance: {NETWORK.ip}}}",
         f"kernel_arguments: [{LAB_KERNEL_ARGUMENTS}]",
         "machines:",
     ]

@@ -40,8 +40,8 @@ class Session:
             for item in document["items"]:
                 name = self._name_of(item)
                 if name:
-                    self.machines[name] = item
-                    self.reached.setdefault((name, item["phase"]), self.rack.elapsed())
+                    self.machines[name] = item["machine"]
+                    self.reached.setdefault((name, item["machine"]["phase"]), self.rack.elapsed())
 
     def phase(self, name: str) -> str:
         """The machine's phase, or the empty string before the appliance has heard of it."""
@@ -99,8 +99,9 @@ class Session:
         )
 
     def _name_of(self, item: dict[str, Any]) -> str:
+        """Which of ours this is: by the serial it claims, before that by the MAC that was seen."""
         for machine in self.rack.description.machines:
-            if machine.name in (item.get("name"), item.get("expected")):
+            if item["serial"] == machine.smbios.serial or machine.nics[0].mac in item["macs"]:
                 return machine.name
         return ""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from appliance.rehearsal.scenario import SYSTEM_DISK, demo_rack, make_foreign_disk, sha256_of, site_text
-from appliance.site.load import load_site_text
+from appliance.site.load import load_text
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKY7ZgVhZtQkS0cBd5vD5yqfJw8hJcLWJkq5rZzqfW1u demo"
 
@@ -17,14 +17,14 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKY7ZgVhZtQkS0cBd5vD5yqfJw8hJcLWJkq5r
 def test_the_site_file_is_short_and_right() -> None:
     text = site_text(demo_rack(Path("/foreign.img")), by_rule=("n1", "n2"), ssh_key=KEY)
     assert len(text.splitlines()) <= 20
-    site = load_site_text(text)
+    site = load_text(text)
     assert [machine.name for machine in site.machines] == ["n1", "n2", "n3"]
     assert {rule.serial for rule in site.approve} == {machine.serial for machine in site.machines[:2]}
     assert site.erase == ()
 
 
 def test_without_rules_every_machine_waits_for_a_person() -> None:
-    assert load_site_text(site_text(demo_rack(Path("/foreign.img")), by_rule=(), ssh_key=KEY)).approve == ()
+    assert load_text(site_text(demo_rack(Path("/foreign.img")), by_rule=(), ssh_key=KEY)).approve == ()
 
 
 @pytest.mark.parametrize("layout", [[(0, 5)], [(3 << 20, 7), (9 << 20, 1 << 20)], []])
