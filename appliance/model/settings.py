@@ -12,6 +12,7 @@ class Settings:
     """``state`` holds the database, the keys and the sockets; ``cache`` the built artefacts (shared, content-addressed).
 
     ``address`` is where machines reach us. ``interfaces`` are the only ones on which DHCP is answered.
+    ``kernel_arguments`` are added to the agent image's kernel line (a lab's ``no_timer_check``).
     """
 
     state: Path
@@ -22,6 +23,7 @@ class Settings:
     https_port: int = 8443
     agent_port: int = 8444
     database: str = ""
+    kernel_arguments: tuple[str, ...] = ()
 
     @property
     def database_url(self) -> str:

@@ -128,6 +128,11 @@ def conflicts_of(connection: Connection, machine: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def ports_of(connection: Connection, machine: str) -> tuple[Evidence, ...]:
+    """The network ports of a machine, by address."""
+    return tuple(sorted(e for e in evidence.of_machine(connection, machine) if e.kind is EvidenceKind.PORT))
+
+
 def _quarantine(
     connection: Connection,
     machine: str,

@@ -95,7 +95,7 @@ class Store:
             with self.engine.connect().execution_options(rackseed_write=write) as connection, connection.begin():
                 yield connection
         except DBAPIError as error:
-            problem = _unavailable(error, self.engine)
+            problem = unavailable(error, self.engine)
             if problem is None:
                 raise
             raise problem from error
@@ -215,7 +215,7 @@ _REMEDIES = (
 )
 
 
-def _unavailable(error: DBAPIError, engine: Engine) -> StoreUnavailable | None:
+def unavailable(error: DBAPIError, engine: Engine) -> StoreUnavailable | None:
     """The error as `StoreUnavailable` when its cause lies outside of the program, else None."""
     told = str(error.orig).lower()
     for sign, remedy in _REMEDIES:
