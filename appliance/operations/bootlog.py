@@ -14,7 +14,6 @@ from pxe.ports import Action, BootEvent, Decision, EventKind, Lease
 SEEN = "seen:"
 """Begins the key of a note, among the leases, whose an address is that another DHCP server gave."""
 
-QUIET_PHASES = frozenset({Phase.DEPLOYED, Phase.MEMBER})
 WORDS = {
     EventKind.DHCP_DISCOVER: "asks for an address",
     EventKind.DHCP_OFFER: "was offered an address",
@@ -46,7 +45,7 @@ def record(connection: Connection, seen: tuple[BootEvent, ...], *, at: float, si
             touched.add(machine)
         if event.mac and event.address:
             _remember_address(connection, event.mac, event.address, at)
-        if not silent and not _quiet(connection, machine, event):
+        if not silent and not _quiet(event):
             _write(connection, machine, event, (WORDS[event.kind], event.detail), at)
     return machines.count(connection, Phase.SEEN) - before
 
@@ -54,15 +53,17 @@ def record(connection: Connection, seen: tuple[BootEvent, ...], *, at: float, si
 def script(connection: Connection, event: BootEvent, decision: Decision, *, at: float) -> None:
     """A boot script was answered: what it says, in the words of the decision."""
     words = (f"got its boot script ({decision.action})", decision.reason)
-    _write(connection, decision.machine, event, words, at)
+    _write(connection, decision.machine, event, words, at, action=decision.action.value)
     if decision.action is Action.SCRIPT and decision.machine:
         why = "it asked for its boot script again"
         lifecycle.clear_trouble(connection, decision.machine, TroubleKind.BOOT, at=at, why=why)
 
 
-def _write(connection: Connection, machine: str, event: BootEvent, words: tuple[str, str], at: float) -> None:
+def _write(
+    connection: Connection, machine: str, event: BootEvent, words: tuple[str, str], at: float, **more: str
+) -> None:
     said, detail = words
-    data = {"mac": event.mac, "address": str(event.address or ""), "detail": detail}
+    data = {"mac": event.mac, "address": str(event.address or ""), "detail": detail, **more}
     text = f"{said}: {detail}" if detail else said
     events.add(connection, at=at, machine=machine, kind=event.kind, text=text, data=data)
 
@@ -86,12 +87,10 @@ def _boots(event: BootEvent) -> bool:
     return bool(event.uuids or event.detail) or event.kind in (EventKind.SCRIPT, EventKind.PROXY_OFFER)
 
 
-def _quiet(connection: Connection, machine: str, event: BootEvent) -> bool:
-    """Lease renewals of installed systems, and of strangers, would fill the timeline with nothing."""
-    if _boots(event) or not event.kind.value.startswith("dhcp-"):
-        return False
-    row = machines.get(connection, machine) if machine else None
-    return row is None or row.machine.phase in QUIET_PHASES
+def _quiet(event: BootEvent) -> bool:
+    """Lease renewals of operating systems would fill the timelines with nothing; refusals are worth a line."""
+    refused = event.kind in (EventKind.DHCP_NAK, EventKind.DHCP_DECLINE)
+    return event.kind.value.startswith("dhcp-") and not refused and not _boots(event)
 
 
 def _remember_address(connection: Connection, mac: str, address: IPv4Address, at: float) -> None:
