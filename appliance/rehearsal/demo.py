@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.syntax import Syntax
 from rich.text import Text
 
-from appliance.rehearsal import lab, local_api, prerequisites, scenario
+from appliance.rehearsal import lab, prerequisites, scenario
 from appliance.rehearsal.appliance_process import Answer, Appliance
 from appliance.rehearsal.board import Board, clock, summary
 from appliance.rehearsal.description import NETWORK, RackDescription
@@ -36,12 +36,11 @@ HTTPS_PORT = 8443
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoOptions:
     """``folder`` keeps logs, disks and the appliance's state, and is emptied first; ``keep`` leaves everything running
-    at the end until Ctrl-C; ``picture`` is an SVG file for a picture of the terminal."""
+    at the end until Ctrl-C."""
 
     folder: Path
     cache: Path
     keep: bool = False
-    picture: Path | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,8 +65,7 @@ class Demo:
         self.watch("every machine is ready", ENROL_SECONDS, lambda: session.all_in("ready"))
         self.say("What would be done, with every disk that would be erased:")
         self.typed("plan")
-        plan = self._newest_plan()
-        self.typed("apply", plan[:12])
+        self.typed("apply", session.newest_plan()[:12])
         self.watch("every machine is deployed", INSTALL_SECONDS, lambda: session.all_in("deployed"))
         self.say("Every machine has booted from its own disk and reported in.")
         self._check()
@@ -92,10 +90,6 @@ class Demo:
     def _enrolled(self) -> bool:
         phase = self.session.phase
         return phase(BY_PERSON) == "enrolled" and all(phase(name) in ("inspected", "ready") for name in BY_RULE)
-
-    def _newest_plan(self) -> str:
-        plans = local_api.get(self.session.appliance.socket, "plans")["items"]
-        return str(plans[0]["hash"])
 
     def _check(self) -> None:
         self.typed("machine", "list")
@@ -137,18 +131,15 @@ class Demo:
 
 
 @contextmanager
-def stage(options: DemoOptions, description: RackDescription, *, by_rule: tuple[str, ...]) -> Iterator[Session]:
-    """A rack with its appliance, nothing switched on; everything is gone at the end but ``options.folder``."""
-    folder = options.folder
+def stage(folder: Path, description: RackDescription, *, cache: Path, by_rule: tuple[str, ...]) -> Iterator[Session]:
+    """A rack with its appliance, nothing switched on; everything is gone at the end but ``folder``."""
     state = folder / "state"
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     _, public = lab.make_ssh_key(folder)
     site = folder / "site.yaml"
     site.write_text(scenario.site_text(description, by_rule=by_rule, ssh_key=public), encoding="utf-8")
-    with Rack(description, folder, firmware=lab.firmware_files(options.cache)) as rack:
-        appliance = Appliance(
-            rack.namespace, state=state, cache=options.cache, site=site, log_file=rack.logs / "appliance.log"
-        )
+    with Rack(description, folder, firmware=lab.firmware_files(cache)) as rack:
+        appliance = Appliance(rack.namespace, state=state, cache=cache, site=site, log_file=rack.logs / "appliance.log")
         try:
             yield Session(rack=rack, appliance=appliance)
         finally:
@@ -171,7 +162,7 @@ def run_demo(options: DemoOptions, console: Console) -> bool:
     console.print(Text("Images: what is not in the cache yet is built now.", "bold"))
     lab.build_images(options.cache)
     foreign = scenario.make_foreign_disk(options.folder / "foreign.img")
-    with stage(options, scenario.demo_rack(foreign.path), by_rule=BY_RULE) as session:
+    with stage(options.folder, scenario.demo_rack(foreign.path), cache=options.cache, by_rule=BY_RULE) as session:
         demo = Demo(session=session, foreign=foreign, console=console)
         demo.say("The site file:")
         console.print(Syntax(session.appliance.site.read_text(encoding="utf-8"), "yaml", background_color="default"))

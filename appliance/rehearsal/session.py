@@ -37,11 +37,11 @@ class Session:
         """Ask the appliance for its machines; keeps what is known when it does not answer."""
         with contextlib.suppress(ApplianceError):
             document = local_api.get(self.appliance.socket, "machines?limit=100")
-            for item in document["items"]:
+            for item in document["machines"]:
                 name = self._name_of(item)
                 if name:
-                    self.machines[name] = item["machine"]
-                    self.reached.setdefault((name, item["machine"]["phase"]), self.rack.elapsed())
+                    self.machines[name] = item
+                    self.reached.setdefault((name, item["phase"]), self.rack.elapsed())
 
     def phase(self, name: str) -> str:
         """The machine's phase, or the empty string before the appliance has heard of it."""
@@ -53,6 +53,15 @@ class Session:
         if not code:
             raise WaitError(f"machine {name}: no enrolment code on its console ({self.rack.machines[name].log})")
         return code
+
+    def progress(self, name: str) -> tuple[str, float]:
+        """Stage and fraction of the machine's install as the appliance knows it; empty before one began."""
+        progress = self.machines.get(name, {}).get("progress") or {}
+        return str(progress.get("stage", "")), float(progress.get("fraction", 0.0))
+
+    def newest_plan(self) -> str:
+        """Hash of the newest plan."""
+        return str(local_api.get(self.appliance.socket, "plans")["plans"][0]["hash"])
 
     def rows(self) -> list[Row]:
         """What the board shows."""
@@ -110,15 +119,15 @@ class Session:
         item = self.machines.get(name, {})
         trouble = item.get("trouble") or {}
         phase = self.phase(name) or ("booting" if machine.running() else "off")
-        progress = item.get("progress") or {}
+        stage, fraction = self.progress(name)
         with contextlib.suppress(MachineError):
             return Row(
                 name=name,
                 what=what(machine.description),
                 phase=phase,
                 trouble=str(trouble.get("text", "")),
-                stage=str(progress.get("stage", "")),
-                fraction=float(progress.get("fraction", 0.0)),
+                stage=stage,
+                fraction=fraction,
                 said=machine.console.last(),
             )
         return Row(name=name, what=what(machine.description), phase=phase)

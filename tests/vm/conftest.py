@@ -1,0 +1,79 @@
+"""Racks of real (virtual) machines, and the ledger of what they cost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from appliance.rehearsal.demo import stage
+from appliance.rehearsal.description import RackDescription
+from appliance.rehearsal.lab import build_images
+from appliance.rehearsal.prerequisites import missing
+from appliance.rehearsal.session import Session
+from images.cache import default_path
+
+LEDGER: list[tuple[str, float, float, str]] = []
+"""Scenario, wall seconds, processor seconds of machines and appliance, machines that were tried again."""
+BUDGET_CPU_SECONDS = 2800.0
+
+Stage = Callable[..., AbstractContextManager[Session]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder needs a computer that can run a rack."""
+    reasons = missing()
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.vm)
+            if reasons:
+                item.add_marker(pytest.mark.skip(reason="; ".join(reasons)))
+
+
+@pytest.fixture(scope="session")
+def cache() -> Path:
+    """The artefact cache, with every image in it."""
+    path = default_path()
+    build_images(path)
+    return path
+
+
+@pytest.fixture
+def on_stage(cache: Path, request: pytest.FixtureRequest) -> Iterator[Stage]:
+    """``with on_stage(description, by_rule=…) as session``: a rack whose folder is kept when the test fails."""
+    folder = Path(os.environ.get("RACKSEED_VM_FOLDER", "/var/tmp/rackseed-vm")) / request.node.name
+
+    @contextmanager
+    def make(description: RackDescription, *, by_rule: tuple[str, ...] = ()) -> Iterator[Session]:
+        with stage(folder, description, cache=cache, by_rule=by_rule) as session:
+            try:
+                yield session
+            finally:
+                spent = sum(session.rack.cpu_seconds().values()) + session.appliance.cpu_seconds()
+                LEDGER.append((request.node.name, session.rack.elapsed(), spent, ", ".join(session.rack.panics)))
+
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    failed = request.session.testsfailed
+    yield make
+    shutil.rmtree(folder / "machines", ignore_errors=True)  # gigabytes; the logs stay
+    if request.session.testsfailed == failed:
+        shutil.rmtree(folder / "state", ignore_errors=True)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The ledger: what each scenario cost."""
+    if not LEDGER:
+        return
+    terminalreporter.section("virtual machines: what they cost")
+    for name, wall, spent, again in LEDGER:
+        note = f"  tried again after a panic of QEMU's emulation: {again}" if again else ""
+        terminalreporter.write_line(f"{name:60} {wall:7.0f} s wall {spent:7.0f} CPU s{note}")
+    total = sum(spent for _, _, spent, _ in LEDGER)
+    terminalreporter.write_line(f"{'in all':60} {sum(row[1] for row in LEDGER):7.0f} s wall {total:7.0f} CPU s")
+    if total > BUDGET_CPU_SECONDS:
+        terminalreporter.write_line(f"more than the budget of {BUDGET_CPU_SECONDS:.0f} CPU s", red=True)
