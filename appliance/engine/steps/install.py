@@ -56,11 +56,10 @@ class Install:
             self._start(connection, run, machine)
 
     def _start(self, connection: Connection, run: Run, machine: Machine) -> None:
-        now, args = run.tools.clock.now(), run.row.step.install
+        now = run.tools.clock.now()
         lifecycle.clear_trouble(connection, machine.id, at=now, why="the install begins")
         if machine.phase is Phase.READY:
-            values = {"name": args.host.hostname} if args else {}
-            lifecycle.advance(connection, machine.id, MachineEvent.INSTALL, at=now, why=run.row.key, **values)
+            lifecycle.advance(connection, machine.id, MachineEvent.INSTALL, at=now, why=run.row.key)
         order = issue_install(connection, run.tools, run.row, nonce=machine.boot_nonce)
         steps.set_progress(
             connection, run.row.plan, run.row.key, {"stage": "ordered", "message": f"order {order.fence}"}
