@@ -1,8 +1,8 @@
 """A private apt: packages of Debian 13 on any Debian, through the host's mirror, without touching the host's own apt.
 
-Everything lives in the cache: configuration, package lists, a status file that says "nothing is installed", downloads. What
-is inherited is how the host reaches its mirror: the sources' addresses, proxies, certificates, credentials. The mirror can be
-set by ``RACKSEED_MIRROR``. Signatures are checked with the Debian archive keyring.
+Everything lives in the cache: configuration, package lists, a status file that says "nothing is installed", downloads.
+What is inherited is how the host reaches its mirror: the sources' addresses, proxies, certificates, credentials. The
+mirror can be set by ``RACKSEED_MIRROR``. Signatures are checked with the Debian archive keyring.
 """
 
 from __future__ import annotations
@@ -119,10 +119,7 @@ class AptRoot:
         """The packages, with everything they depend on (never what they recommend) or alone, sorted by name. Names may be
         apt patterns such as ``?essential``. Raises `MirrorError` when the archive lacks one."""
         try:
-            if dependencies:
-                pinned = self._dependencies(names)
-            else:
-                pinned = [f"{name}:{self.architecture}" for name in names]
+            pinned = self._dependencies(names) if dependencies else [f"{name}:{self.architecture}" for name in names]
             shown = self._apt("apt-cache", "show", "--no-all-versions", *pinned)
         except ToolError as error:
             raise MirrorError(f"{self.mirrors.main} lacks a package of {SUITE}: {error}") from error
