@@ -26,6 +26,8 @@ class WaitReason(StrEnum):
     NOT_EXECUTABLE = "not-executable-yet"
     NO_ADDRESS = "no-address"
     NO_IMAGE = "no-image"
+    NAME_TAKEN = "name-taken"
+    IN_PROGRESS = "in-progress"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,8 +142,9 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """``hash`` is the SHA-256 of the canonical JSON of steps and facts; ``parent`` the hash of the last accepted plan
-    (empty for the first). ``waits`` do not count for the hash: they change nothing."""
+    """``hash`` is the SHA-256 of the canonical JSON of steps (without kernel device nodes, which a reboot may swap) and
+    facts; ``parent`` the hash of the last accepted plan (empty for the first). ``waits`` do not count for the hash: they
+    change nothing."""
 
     hash: str
     parent: str
