@@ -167,6 +167,11 @@ class DhcpServer:
             self.counters.add("directory-failed")
             self.complaints.warn("directory", f"step=dhcp why=the store could not be asked: {error}; silent", now)
             return None
+        except Exception:
+            # A fault of ours with one client must not silence the network for all others.
+            self.counters.add("failed")
+            log.exception("step=dhcp why=a fault of the server; packet=%s", data.hex())
+            return None
         self.counters.add(outcome.counter)
         if outcome.reply is None and outcome.lease is None:
             self.complaints.warn(f"{outcome.counter}/{outcome.mac}", _line(outcome), now)

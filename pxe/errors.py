@@ -5,7 +5,8 @@
     PxeError
     ├── InterfaceError        a named interface is absent, down, or has no address that fits a pool
     ├── PortError             a port is taken by another program, or may not be opened
-    └── ForeignServerError    another DHCP server answers where we were told to be authoritative
+    ├── ForeignServerError    another DHCP server answers where we were told to be authoritative
+    └── ServerEndedError      a server's thread ended by a fault; the supervisor starts the process anew
 
     ValueError
     ├── codec.MalformedPacketError a DHCP packet that breaks the format (``reason`` is a closed set)
@@ -30,3 +31,7 @@ class PortError(PxeError):
 
 class ForeignServerError(PxeError):
     """Another DHCP server answers on an interface where we were told to be authoritative."""
+
+
+class ServerEndedError(PxeError):
+    """A server's thread ended by a fault; the process ends too, so that its supervisor starts it anew."""

@@ -39,16 +39,13 @@ def chain(base_url: str) -> str:
             "#!ipxe",
             "echo rackseed: asking for the boot script of ${mac} ${serial}",
             "set tries:int32 0",
-            # A firmware's cached lease is enough; only without one the network is configured here.
-            "isset ${ip} || goto configure",
-            "goto ask",
-            ":configure",
-            "ifconf --configurator dhcp || goto failed",
             ":ask",
             # --replace: an exit of the boot script must leave iPXE, not come back here as a failure.
-            f"chain --replace --autofree {url} || goto failed",
-            ":failed",
-            *_failure(f"no boot script from {base_url}", again="ask"),
+            f"chain --replace --autofree {url} || set failure ${{errno:hexraw}}",
+            # Beside the loader (UEFI PXE) this script runs with the firmware's lease but a closed port: "network
+            # unreachable" at once. iPXE's own DHCP opens the port that answers.
+            "iseq ${tries} 0 && dhcp && inc tries && goto ask ||",
+            *_failure(f"no boot script from {base_url}", again="ask", error="${failure}"),
             "",
         ]
     )
@@ -109,16 +106,16 @@ def _nothing(decision: Decision, again: str) -> list[str]:
         f"echo rackseed: asking again in {decision.retry} s",
         f"sleep {decision.retry}",
         f"chain --replace --autofree {_url(again)} ||",
-        f"echo rackseed: no answer (${{errno:hex}}); rebooting in {REBOOT_AFTER_SECONDS} s",
+        f"echo rackseed: no answer (ipxe.org/${{errno:hexraw}}); rebooting in {REBOOT_AFTER_SECONDS} s",
         f"sleep {REBOOT_AFTER_SECONDS}",
         "reboot",
     ]
 
 
-def _failure(what: str, *, again: str, anew: str = "") -> list[str]:
+def _failure(what: str, *, again: str, anew: str = "", error: str = "${errno:hexraw}") -> list[str]:
     """Say what failed, try ``again`` (a label) a few times, then ``anew`` (a URL) once, then reboot."""
     lines = [
-        f"echo rackseed: {_plain(what)} (error ${{errno:hex}}, see ipxe.org/${{errno:hex}})",
+        f"echo rackseed: {_plain(what)} (ipxe.org/{error})",
         "inc tries",
         f"iseq ${{tries}} {TRIES} && goto enough ||",
         f"echo rackseed: trying again in {PAUSE_SECONDS} s",

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from types import FrameType
 
 from pxe.counters import Counters
 from pxe.dhcp import DhcpServer
+from pxe.errors import ServerEndedError
 from pxe.journal import Journal
 from pxe.link import find_links
 from pxe.ports import Directory
@@ -56,10 +58,13 @@ def run(
         log.info("step=serve why=started mode=%s interfaces=%s", mode, names)
         if on_ready is not None:
             on_ready()
-        while not stop.wait(REPORT_SECONDS) and servers.alive():
-            log.info("step=counters why=regular %s", _counts(servers.counters))
-        if not stop.is_set():
-            log.error("step=serve why=a server thread ended; stopping")
+        reported = time.monotonic()
+        while not stop.wait(1.0):
+            if not servers.alive():
+                raise ServerEndedError("a server thread ended; the log above says why")
+            if time.monotonic() - reported >= REPORT_SECONDS:
+                reported = time.monotonic()
+                log.info("step=counters why=regular %s", _counts(servers.counters))
     finally:
         servers.stop()
         log.info("step=counters why=stopped %s", _counts(servers.counters))

@@ -174,9 +174,13 @@ class TftpServer:
                 self._start(data, client, own, link)
             except tftp.RefusedRequestError as refused:
                 self.counters.add(f"refused.{refused.counter}")
-                reason = f"step=tftp address={client[0]} why={refused}"
+                reason = f"machine=? address={client[0]} step=tftp-refused why={refused}"
                 self.complaints.warn(f"{refused.counter}/{client[0]}", reason, time.monotonic())
                 _reply(own, link, client, tftp.error(refused.code, str(refused)))
+            except Exception:
+                # A fault of ours with one client must not end the transfers of all others.
+                self.counters.add("failed")
+                log.exception("address=%s step=tftp why=a fault of the server; packet=%s", client[0], data.hex())
 
     def _start(self, data: bytes, client: tuple[str, int], own: IPv4Address, link: Link) -> None:
         request = tftp.parse_request(data)
