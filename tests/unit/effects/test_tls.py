@@ -128,7 +128,7 @@ def test_a_machine_cannot_make_certificates(authority: Authority, tmp_path: Path
     own = ec.generate_private_key(ec.SECP256R1())
     forged = certificates.certify_server(mine, key, own.public_key(), (ADDRESS,), authority.clock.now())
     chain = certificates.pem(forged) + pair.certificate.read_bytes()
-    with pytest.raises(ssl.SSLCertVerificationError, match="invalid CA certificate|unable to get"):
+    with pytest.raises(ssl.SSLCertVerificationError, match=r"invalid CA certificate|unable to get"):
         shake(serving(write(tmp_path, "forged", chain, own)), trusting(authority, strict=False))
 
 
@@ -182,5 +182,5 @@ def test_expired_is_refused_unless_dates_are_ignored(authority: Authority, tmp_p
 
 
 def test_no_certificate_no_entry(authority: Authority) -> None:
-    with pytest.raises(ssl.SSLError, match="peer did not return a certificate|PEER_DID_NOT_RETURN"):
+    with pytest.raises(ssl.SSLError, match=r"peer did not return a certificate|PEER_DID_NOT_RETURN"):
         shake(serving(appliance(authority), authority), trusting(authority))

@@ -1,0 +1,287 @@
+"""Plans: made from what was observed, shown, accepted by their hash, and carried out by the worker.
+
+A plan that was accepted is a promise: exactly its steps, on exactly the disks that it lists, as long as the facts that it
+names are still true when it is accepted.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from appliance.engine.settlement import settle
+from appliance.model.observed import Observed
+from appliance.model.plan import DiskChoice, DiskFate, LintFinding, Plan, Step, StepKind, Wait
+from appliance.model.site import Site
+from appliance.operations import audit, sites
+from appliance.operations.context import Actor, Appliance, Role
+from appliance.operations.errors import Conflict, Invalid, NotFound, Unavailable
+from appliance.operations.machines import observe
+from appliance.operations.rendering import operating_system
+from appliance.plan import make
+from appliance.plan.diff import render
+from appliance.plan.lint import lint
+from appliance.plan.stale import ChangedFact, changed_facts
+from appliance.store import allocations, artefacts, events, machines, orders, permits, plans, steps
+from appliance.store.artefacts import ArtefactKind
+from appliance.store.events import Happening
+from appliance.store.permits import PermitState
+from appliance.store.plans import PlanRow, PlanState
+from appliance.store.steps import StepRow, StepState
+
+log = logging.getLogger(__name__)
+
+SHORTEST = 6
+"""Letters of a hash that a person must give at least."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepView:
+    """One step. ``state`` is ``planned`` before the plan is accepted; ``progress`` is what the agent or the engine said
+    last (stage, fraction 0..1, message). Times are seconds since the epoch."""
+
+    key: str
+    kind: StepKind
+    machine: str
+    name: str
+    state: str
+    reversible: bool
+    error: str = ""
+    tries: int = 0
+    started: float | None = None
+    deadline: float | None = None
+    progress: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanView:
+    """A plan for people. ``diff`` is its text, ``disks`` every disk with its fate, ``lint`` findings (an ``error`` stops
+    `apply_plan`). ``current``: no other plan was accepted since this one was made."""
+
+    hash: str
+    parent: str
+    state: PlanState
+    current: bool
+    diff: str
+    steps: tuple[StepView, ...]
+    waits: tuple[Wait, ...]
+    disks: tuple[DiskChoice, ...]
+    lint: tuple[LintFinding, ...]
+    made: float
+    made_by: str
+    accepted: float | None
+    accepted_by: str
+
+    @property
+    def changes(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.steps)
+
+
+def make_plan(app: Appliance, actor: Actor) -> PlanView:
+    """Plan from the site file and everything observed, and keep it as a draft.
+
+    The same facts give the same hash: then the plan that is there already is shown. Raises `Unavailable` without a site.
+    """
+    actor.require(Role.OPERATOR, "make plans")
+    with app.store.write() as connection:
+        site, observed = _site(connection), _observed(connection)
+        parent = plans.get(connection, plans.last_accepted(connection))
+        made = make.plan(site, app.profiles, observed, parent.plan if parent else None)
+        before = plans.get(connection, made.hash)
+        if before is not None and before.state is PlanState.ACCEPTED:
+            return _view(connection, before)
+        findings = lint(site, made, observed)
+        text = render(made, observed)
+        plans.put_draft(connection, made, lint=findings, diff=text, made_by=actor.name, made=app.clock.now())
+        log.info("machine=- step=plan why=%s made by %s: %d steps", made.hash[:12], actor.name, len(made.steps))
+        return _view(connection, _get(connection, made.hash))
+
+
+def show_plan(app: Appliance, actor: Actor, hash_: str) -> PlanView:
+    """A plan by its hash or the beginning of it. Raises `NotFound`."""
+    actor.require(Role.VIEWER, "look at plans")
+    with app.store.read() as connection:
+        return _view(connection, _get(connection, hash_))
+
+
+def list_plans(app: Appliance, actor: Actor, limit: int = 50) -> tuple[PlanView, ...]:
+    """The newest plans first."""
+    actor.require(Role.VIEWER, "look at plans")
+    with app.store.read() as connection:
+        return tuple(_view(connection, row) for row in plans.newest(connection, limit))
+
+
+def apply_plan(app: Appliance, actor: Actor, hash_: str) -> PlanView:
+    """Accept a plan: from here on the worker carries it out. Accepting it twice is the same as once.
+
+    Raises `NotFound`, `Conflict` (another plan was accepted meanwhile, facts have changed, a machine is still busy with an
+    earlier plan), `Invalid` (lint found errors), `Unavailable` (no site).
+    """
+    actor.require(Role.OPERATOR, "apply plans")
+    with app.store.write() as connection:
+        row = _get(connection, hash_)
+        if row.state in (PlanState.ACCEPTED, PlanState.DONE):
+            return _view(connection, row)
+        again = row.state is PlanState.FAILED
+        _check(connection, row, again=again)
+        _supersede(app, connection, row.plan, again=again)
+        _allocate(connection, row.plan)
+        if not again:
+            steps.forget(connection, row.hash)
+        steps.add(connection, row.hash, row.plan.steps)
+        now = app.clock.now()
+        plans.accept(connection, row.hash, by=actor.name, at=now)
+        text = f"plan {row.hash[:12]} was accepted by {actor.name}: {len(row.plan.steps)} steps"
+        events.add(connection, at=now, machine="", kind=Happening.PLAN, text=text, data={"plan": row.hash})
+        erased = [f"{disk.machine}/{disk.serial}" for disk in row.plan.disks if disk.fate is DiskFate.ERASE]
+        audit.record(connection, app, actor, "plan.apply", row.hash, again=again, erases=erased)
+        settle(connection, row.hash, at=now)
+        log.info("machine=- step=plan why=%s", text)
+        return _view(connection, _get(connection, row.hash))
+
+
+def _check(connection: Connection, row: PlanRow, *, again: bool) -> None:
+    last = plans.last_accepted(connection)
+    if last != (row.hash if again else row.plan.parent):
+        raise Conflict(
+            f"plan {row.hash[:12]} is stale: plan {last[:12] or '(none)'} was accepted since it was made; "
+            "plan again: rackseed plan"
+        )
+    errors = tuple(finding for finding in row.lint if finding.severity == "error")
+    if errors:
+        problems = tuple((finding.about, f"{finding.rule}: {finding.text}") for finding in errors)
+        raise Invalid(f"plan {row.hash[:12]} has errors: {problems[0][1]}", problems)
+    observed = _observed(connection)
+    changed = changed_facts(row.plan, observed)
+    if again:
+        changed = tuple(fact for fact in changed if _matters(connection, row, observed, fact))
+    if changed:
+        texts = "; ".join(fact.text for fact in changed)
+        raise Conflict(f"facts have changed since plan {row.hash[:12]} was made: {texts}; plan again: rackseed plan")
+
+
+def _matters(connection: Connection, row: PlanRow, observed: Observed, fact: ChangedFact) -> bool:
+    """Whether a changed fact stops a failed plan from going on where it stopped.
+
+    It does not when the machine's install is done, or when the disk is our own interrupted install: it carries the marker
+    of this plan's claimed permit, which the agent checks, too.
+    """
+    head, _, what = fact.name.partition("/")
+    install = next(
+        (step for step in steps.of_plan(connection, row.hash) if step.machine == head and step.step.install), None
+    )
+    if install is None or install.step.install is None:
+        return True
+    if install.state is StepState.DONE:
+        return False
+    permit = permits.of_step(connection, row.hash, install.key)
+    if not what.startswith("disk/") or permit is None or permit.state is not PermitState.CLAIMED:
+        return True
+    chosen = install.step.install.disk
+    found = next((machine.inventory for machine in observed.machines if machine.machine.id == head), None)
+    disks = [disk for disk in found.disks if (disk.serial, disk.wwn) == (chosen.serial, chosen.wwn)] if found else []
+    return [disk.content.table_id.lower() for disk in disks] != [permit.id]
+
+
+def _supersede(app: Appliance, connection: Connection, plan: Plan, *, again: bool) -> None:
+    """Earlier plans: what has begun on a machine goes on, the rest is cancelled. A machine works for one plan at a time."""
+    now, wanted = app.clock.now(), {step.machine for step in plan.steps}
+    for earlier in plans.in_state(connection, PlanState.ACCEPTED):
+        found = steps.of_plan(connection, earlier)
+        busy = {step.machine for step in found if step.started is not None and step.state is not StepState.FAILED}
+        busy &= {step.machine for step in found if step.state in steps.OPEN}
+        both = sorted(busy & wanted)
+        if both:
+            raise Conflict(
+                f"plan {earlier[:12]} is still at work on {', '.join(both)}; wait until it is done, then plan again"
+            )
+        idle = [step.key for step in found if step.state in steps.OPEN and step.machine not in busy]
+        if idle:
+            steps.cancel(connection, earlier, idle, why=f"superseded by plan {plan.hash[:12]}")
+        if not busy:
+            plans.set_state(connection, earlier, PlanState.SUPERSEDED)
+    if not again:
+        for machine in wanted:
+            orders.void_of_machine(connection, machine, at=now)
+            permits.void_of_machine(connection, machine)
+
+
+def _allocate(connection: Connection, plan: Plan) -> None:
+    try:
+        for allocation in plan.allocations:
+            allocations.put(connection, allocation)
+            now = machines.get(connection, allocation.machine)
+            wanted = (allocation.name, allocation.profile)
+            if now is not None and (now.machine.name, now.machine.profile) != wanted:
+                machines.change(connection, allocation.machine, name=allocation.name, profile=allocation.profile)
+    except IntegrityError as error:
+        raise Conflict("a name or address of this plan belongs to another machine by now; plan again") from error
+
+
+def _site(connection: Connection) -> Site:
+    site = sites.current_in(connection)
+    if site is None:
+        raise Unavailable("no site file is loaded: rackseed site load FILE")
+    return site
+
+
+def _observed(connection: Connection) -> Observed:
+    images = {
+        operating_system(row): row.sha256
+        for row in artefacts.everything(connection)
+        if row.kind == ArtefactKind.OS_IMAGE and row.current
+    }
+    return Observed(machines=observe(connection), images=tuple(sorted(images.items())))
+
+
+def _get(connection: Connection, hash_: str) -> PlanRow:
+    wanted = hash_.strip().lower()
+    found = plans.find(connection, wanted) if len(wanted) >= SHORTEST else ()
+    if len(found) > 1:
+        raise NotFound(f"{hash_} is the beginning of several plans: give more letters")
+    row = plans.get(connection, found[0]) if found else None
+    if row is None:
+        raise NotFound(f"there is no plan {hash_}: see rackseed plan")
+    return row
+
+
+def _view(connection: Connection, row: PlanRow) -> PlanView:
+    rows = {step.key: step for step in steps.of_plan(connection, row.hash)} if row.state is not PlanState.DRAFT else {}
+    last = plans.last_accepted(connection)
+    return PlanView(
+        hash=row.hash,
+        parent=row.plan.parent,
+        state=row.state,
+        current=last in (row.plan.parent, row.hash),
+        diff=row.diff,
+        steps=tuple(_step(step, rows.get(step.key)) for step in row.plan.steps),
+        waits=row.plan.waits,
+        disks=row.plan.disks,
+        lint=row.lint,
+        made=row.made,
+        made_by=row.made_by,
+        accepted=row.accepted,
+        accepted_by=row.accepted_by,
+    )
+
+
+def _step(step: Step, row: StepRow | None) -> StepView:
+    return StepView(
+        key=step.key,
+        kind=step.kind,
+        machine=step.machine,
+        name=step.name,
+        state=row.state if row else "planned",
+        reversible=step.reversible,
+        error=row.error if row else "",
+        tries=row.tries if row else 0,
+        started=row.started if row else None,
+        deadline=row.deadline if row else None,
+        progress=dict(row.progress) if row else {},
+    )
