@@ -27,6 +27,9 @@ T = TypeVar("T")
 CONFIGURATION = Path("/etc/rackseed")
 SITE_PAUSE = 10.0
 REFUSED_PAUSE = 60.0
+UNAUTHORISED_PAUSE = 3.0
+SAME_CERTIFICATE_TRIES = 3
+"""How often a refused certificate is tried again before the key is given up (and with it the approval)."""
 WRONG_CLOCK = 60.0
 """Seconds by which an installed system's clock may be off before certificate dates are ignored."""
 
@@ -148,13 +151,20 @@ def run_image(session: Session, key: AgentKey, *, floor: float, set_clock: Calla
         console=session.console,
         patience=session.patience,
     )
+    refused, times = "", 0
     while True:
         credentials = enrolment.run(session.inspect(), session.offset)
+        times = times + 1 if credentials.certificate == refused else 0
+        if times >= SAME_CERTIFICATE_TRIES:
+            session.console.line("the certificate stays refused: enrolling anew with another key")
+            enrolment.key, times = AgentKey.generate(), 0
+            continue
         try:
             session.serve(credentials)
         except UnauthorisedError as error:
+            refused = credentials.certificate
             session.console.line(f"the certificate is not accepted, enrolling again: {error.detail}")
-            session.patience.back_off()
+            session.patience.sleep(UNAUTHORISED_PAUSE * (times + 1))
 
 
 def run_installed(session: Session, configuration: Path = CONFIGURATION) -> NoReturn:
