@@ -134,8 +134,14 @@ def unpack(download: Download, target: Path) -> None:
                 pipeline.feed(data)
             pipeline.close()
     except CommandError as error:
-        if "No space left on device" in str(error):
+        if _full(target, str(error)):
             raise ImageError(
                 f"the root partition is full before {download.image.name} is unpacked: enlarge it"
             ) from error
         raise ImageError(f"unpacking {download.image.name} failed: {error}") from error
+
+
+def _full(target: Path, said: str) -> bool:
+    """tar says "Wrote only 4608 of 10240 bytes" for the write that filled the disk, without the word."""
+    space = os.statvfs(target)
+    return "No space left on device" in said or "Wrote only" in said or space.f_bavail == 0 or space.f_favail == 0

@@ -55,7 +55,7 @@ class FakeAppliance:
         )
 
     def answer(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
-        name = path.split("?")[0]
+        name = path.split("?", maxsplit=1)[0]
         self.seen.append(f"{method} {name}")
         if name == "/api/v1/time":
             now = self.authority.clock.now() if self.time is None else self.time
@@ -115,14 +115,14 @@ def handler(appliance: FakeAppliance) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, *_: object) -> None: ...
 
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             name = self.path.rpartition("/")[2]
             if name in appliance.blobs and appliance.serve_blob:
                 appliance.serve_blob(self, appliance.blobs[name])
             else:
                 self.respond(b"")
 
-        def do_POST(self) -> None:  # noqa: N802
+        def do_POST(self) -> None:
             self.respond(self.rfile.read(int(self.headers["Content-Length"])))
 
         def respond(self, body: bytes) -> None:

@@ -17,6 +17,8 @@ from agent.errors import DiskRefusedError, InstallError
 from agent.patience import Patience, StopRequest
 from agent.session import Session, run_image, run_installed
 from agent.trust import AgentKey, console_code
+from appliance.effects.authority import Authority
+from appliance.effects.clock import SystemClock
 
 MACHINE = "m1"
 
@@ -247,8 +249,6 @@ def test_orders_that_are_not_ours_are_refused(life: Life, changes: dict[str, Any
 
 
 def test_wrong_authority_is_never_enrolled_with(life: Life, tmp_path: Path) -> None:
-    from appliance.effects.authority import Authority
-    from appliance.effects.clock import SystemClock
 
     other = Authority.open(tmp_path, SystemClock(), "127.0.0.1")
     site = replace(life.appliance.site(), ca=other.ca_pem)
