@@ -42,7 +42,8 @@ def find_links(names: Sequence[str]) -> tuple[Link, ...]:
     for name in names:
         if name not in present or name not in state:
             raise InterfaceError(f"interface {name} is absent; there are: {', '.join(sorted(present))}")
-        if not state[name].isup:
+        # Without a cable an interface is up but not running: that is no reason not to start.
+        if "up" not in state[name].flags.split(","):
             raise InterfaceError(f"interface {name} is down: ip link set {name} up")
         addresses = tuple(
             IPv4Interface(f"{entry.address}/{entry.netmask or '255.255.255.255'}")
