@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
@@ -103,11 +103,9 @@ class Store:
     @contextmanager
     def _migration_lock(self) -> Iterator[None]:
         """One process migrates at a time: a lock file beside an SQLite database, an advisory lock in PostgreSQL."""
-        database = self.engine.url.database
-        if self.sqlite and database and database != ":memory:":
-            path = Path(f"{database}.lock")
+        if self.sqlite:
+            path = Path(f"{self.engine.url.database}.lock")
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
                 lock = path.open("a")
             except OSError as error:
                 raise StoreUnavailable(f"cannot open {path}: {error.strerror}; check the state folder") from error
@@ -154,19 +152,28 @@ def revision(connection: Connection) -> str:
 def _engine(url: str) -> Engine:
     try:
         parsed = make_url(url)
+    except ArgumentError as error:
+        raise StoreUnavailable(
+            "the database URL cannot be read; it looks like sqlite:////var/lib/rackseed/x.db"
+        ) from error
+    try:
         if parsed.get_backend_name() != "sqlite":
             return create_engine(parsed, pool_pre_ping=True)
-        engine = create_engine(
-            parsed, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False}, pool_size=8, max_overflow=64
-        )
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
-        raise StoreUnavailable(f"cannot use the database URL {url!r}: {error}") from error
-    if parsed.database and parsed.database != ":memory:":
-        folder = Path(parsed.database).parent
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise StoreUnavailable(f"cannot make the folder {folder}: {error.strerror}") from error
+        raise StoreUnavailable(f"cannot use the database {parsed.render_as_string()}: {error}") from error
+    return _sqlite_engine(parsed)
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    if not url.database or url.database == ":memory:":
+        raise StoreUnavailable("the database URL names no file: several processes share it, so it cannot be in memory")
+    folder = Path(url.database).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StoreUnavailable(f"cannot make the folder {folder}: {error.strerror}") from error
+    arguments = {"timeout": BUSY_SECONDS, "check_same_thread": False}
+    engine = create_engine(url, connect_args=arguments, pool_size=8, max_overflow=64)
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
     return engine
