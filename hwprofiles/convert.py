@@ -150,8 +150,14 @@ class Converter:
             return self._value(hint, mark, path)
         if optional and isinstance(entry.value, ScalarNode) and entry.value.null:
             return dataclasses.MISSING
+        if isinstance(entry.value, ScalarNode) and entry.value.null and not _may_be_none(hint):
+            return self._note(Node(line=entry.line, column=entry.column), (*path, spec.name), "is empty")
         value = self._value(hint, entry.value, (*path, spec.name))
         return dataclasses.MISSING if value is INVALID and optional else value
+
+
+def _may_be_none(hint: Any) -> bool:
+    return type(None) in typing.get_args(hint) or typing.get_origin(hint) is tuple
 
 
 def _key_field(want: type) -> str | None:
@@ -173,7 +179,9 @@ def _enum(want: type[StrEnum], text: str) -> StrEnum:
         return want(text)
     except ValueError:
         words = [member.value for member in want]
-        raise ValueError(f"expected one of {', '.join(words)}; got '{text[:_SHOWN]}'") from None
+        near = closest(text, words)
+        hint = near if near.startswith("; did") else ""
+        raise ValueError(f"expected one of {', '.join(words)}; got '{text[:_SHOWN]}'{hint}") from None
 
 
 def _text(node: ScalarNode) -> str:

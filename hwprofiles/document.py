@@ -253,7 +253,6 @@ def _failed(file: str, line: int, column: int, message: str) -> DocumentError:
 
 PLAIN_WORDS: Mapping[str, str] = {
     "mapping values are not allowed here": "a ':' where none can be; quote the value, or begin a new line",
-    "found unexpected end of stream": "a quoted text that begins here or before never ends",
     "expected <block end>, but found '<block mapping start>'": "indented more than the lines above it",
     "expected <block end>, but found '<block sequence start>'": "a list item at the wrong indentation",
     "could not find expected ':'": "a key without ':'",
@@ -270,6 +269,8 @@ def _marked(file: str, text: str, error: MarkedYAMLError) -> DocumentError:
         return _failed(file, line, column, "a tab; indent with blanks")
     if "that cannot start any token" in said:
         said = said.replace("that cannot start any token", "can't begin a value; quote it").replace("found ", "")
-    elif "<stream end>" in said or "but got" in said:
-        said = "a bracket or brace that is opened and never closed"
+    elif error.context_mark is not None and ("<stream end>" in said or "but got" in said or "end of stream" in said):
+        line, column = error.context_mark.line + 1, error.context_mark.column + 1
+        opened = "a quoted text" if "end of stream" in said else "a bracket or brace"
+        said = f"{opened} that is opened here and never closed"
     return _failed(file, line, column, PLAIN_WORDS.get(said, said))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hwprofiles.document import DocumentError, Problem, read
-from hwprofiles.profile import Profile
+from hwprofiles.profile import DiskRoleName, Profile
 from hwprofiles.values import SCALARS
 
 SHIPPED = Path(__file__).resolve().parent
@@ -26,6 +26,11 @@ def load_profiles(folder: Path | None = None) -> tuple[Profile, ...]:
         if profile.name != path.stem:
             message = f"the profile's name must be the file's: {path.stem}, not {profile.name}"
             problems.append(document.problem(("name",), message))
+        for index, role in enumerate(profile.disks):
+            if not role.choose:
+                problems.append(document.problem(("disks", index, "choose"), "is empty: give at least one selector"))
+            if role.count < 0 or (role.count == 0 and role.role is DiskRoleName.SYSTEM):
+                problems.append(document.problem(("disks", index, "count"), "at least 1 disk makes a system"))
         profiles[profile.name] = profile
     if problems:
         raise DocumentError(problems)

@@ -39,12 +39,19 @@ WORDS = {name: name.replace("_", " ") for name in WEIGHTS} | {"cpu": "CPU", "nic
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """One profile against one machine. ``score`` is 0 when it does not match. ``held`` and ``failed`` say why, for the
-    rule that came nearest."""
+    rule that came nearest; ``absent`` counts conditions on facts that the machine does not have."""
 
     profile: str
     score: int
     held: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
+    absent: int = 0
+
+    @property
+    def nearness(self) -> int:
+        """How near a rule came that did not match. A fact that the machine does not have says less than a wrong one,
+        so rules about other facts tell more."""
+        return len(self.held) - len(self.failed) - 2 * self.absent
 
     @property
     def text(self) -> str:
@@ -82,7 +89,7 @@ def match(inventory: Inventory, profiles: Iterable[Profile]) -> Match:
     table = {profile.name: profile for profile in profiles}
     verdicts = sorted(
         (judge(inventory, profile) for profile in table.values()),
-        key=lambda v: (-v.score, len(v.failed) - len(v.held), v.profile),
+        key=lambda v: (-v.score, -v.nearness, v.profile),
     )
     best = verdicts[0].score if verdicts else 0
     winners = tuple(verdict.profile for verdict in verdicts if best and verdict.score == best)
@@ -100,7 +107,7 @@ def judge(inventory: Inventory, profile: Profile) -> Verdict:
     verdicts = [_try(profile.name, rule, inventory, facts) for rule in profile.match]
     return max(
         verdicts,
-        key=lambda v: (v.score, len(v.held) - len(v.failed)),
+        key=lambda v: (v.score, v.nearness),
         default=Verdict(profile=profile.name, score=0),
     )
 
@@ -125,7 +132,7 @@ def _facts(inventory: Inventory) -> dict[str, tuple[str, ...]]:
 def _try(name: str, rule: Rule, inventory: Inventory, facts: dict[str, tuple[str, ...]]) -> Verdict:
     held: list[str] = []
     failed: list[str] = []
-    score = 0
+    score = absent = 0
     for field in reversed(WEIGHTS):
         wanted = getattr(rule, field)
         if not wanted:
@@ -135,9 +142,10 @@ def _try(name: str, rule: Rule, inventory: Inventory, facts: dict[str, tuple[str
             result, why = _counts(field, counts, inventory)
         else:
             result, why = _patterns(field, wanted, facts[field])
+            absent += not facts[field]
         score += result * WEIGHTS[field]
         (held if result else failed).append(why)
-    return Verdict(profile=name, score=0 if failed else score, held=tuple(held), failed=tuple(failed))
+    return Verdict(profile=name, score=0 if failed else score, held=tuple(held), failed=tuple(failed), absent=absent)
 
 
 def _patterns(field: str, wanted: tuple[str, ...], seen: tuple[str, ...]) -> tuple[int, str]:

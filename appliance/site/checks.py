@@ -11,6 +11,7 @@ from appliance.site.file import PROVISIONING, PROVISIONING_ONLY, NetworkEntry, S
 from hwprofiles.convert import closest
 from hwprofiles.document import Document, Problem
 from hwprofiles.node import Position, Step, show_path
+from hwprofiles.normal import uuid_pair
 
 SCHEMA = 1
 MAX_VLAN = 4094
@@ -96,11 +97,14 @@ def _machines(checked: Checked) -> Iterator[Problem]:
         if checked.sound(machine.at) and not (machine.serial or machine.mac or machine.uuid):
             message = "nothing identifies this machine: give at least one of serial, mac, uuid"
             yield checked.problem(machine.at.path, message, key=True)
-    yield from _twice(checked, [(m.at, "name", m.name) for m in file.machines], "two machines have the name")
-    yield from _twice(checked, [(m.at, "serial", m.serial) for m in file.machines], "two machines have the serial")
-    yield from _twice(checked, [(m.at, "mac", m.mac) for m in file.machines], "two machines have the MAC")
-    yield from _twice(checked, [(m.at, "uuid", m.uuid) for m in file.machines], "two machines have the UUID")
-    yield from _twice(checked, [(m.at, "address", m.address) for m in file.machines], "two machines have the address")
+    for key, what in (("name", "name"), ("serial", "serial"), ("mac", "MAC"), ("uuid", "UUID"), ("address", "address")):
+        values = [(machine.at, key, _comparable(key, getattr(machine, key))) for machine in file.machines]
+        yield from _twice(checked, values, f"two machines have the {what}")
+
+
+def _comparable(key: str, value: object) -> object:
+    """UUIDs are the same in either byte order."""
+    return min(uuid_pair(str(value))) if key == "uuid" and value is not None else value
 
 
 def _twice(checked: Checked, found: Sequence[tuple[Position, str, object]], what: str) -> Iterator[Problem]:
@@ -209,7 +213,7 @@ def _room(checked: Checked, network: ProvisioningNetwork) -> Iterator[Problem]:
         free += address not in fixed
         if free >= wanted:
             return
-    message = f"only {free} addresses are left for {wanted} machines without one of their own; make the range larger"
+    message = f"{free} free addresses are too few for {wanted} machines without one of their own; make the range larger"
     yield checked.problem((*where, "hosts"), message)
 
 

@@ -118,7 +118,8 @@ def _machine(entry: MachineEntry) -> ExpectedMachine:
 
 def _provisioning(entry: NetworkEntry) -> ProvisioningNetwork:
     appliance = entry.appliance or entry.cidr.network_address + 1
-    pool = entry.pool or default_pool(entry.cidr, appliance)
+    special = {appliance, *entry.dns, *([entry.gateway] if entry.gateway else [])}
+    pool = entry.pool or default_pool(entry.cidr, special)
     return ProvisioningNetwork(
         cidr=entry.cidr,
         appliance=appliance,
@@ -133,14 +134,16 @@ def _provisioning(entry: NetworkEntry) -> ProvisioningNetwork:
     )
 
 
-def default_pool(network: IPv4Network, appliance: IPv4Address) -> AddressRange:
-    """The upper half of the network (at most 1 024 addresses), without the appliance."""
-    size = network.num_addresses
+def default_pool(network: IPv4Network, avoid: Collection[IPv4Address]) -> AddressRange:
+    """The upper half of the network (at most 1 024 addresses), cut so that none of ``avoid`` (appliance, gateway, name
+    servers) is inside: the larger side stays."""
     last = network.broadcast_address - 1
-    first = max(network.network_address + size // 2, last - 1023)
-    if first <= appliance <= last:
-        if appliance == last:
-            last -= 1
+    first = max(network.network_address + network.num_addresses // 2, last - 1023)
+    for address in sorted(avoid):
+        if not first <= address <= last or first == last:
+            continue
+        if int(address) - int(first) < int(last) - int(address):
+            first = address + 1
         else:
-            first = appliance + 1
-    return AddressRange(first=min(first, last), last=last)
+            last = address - 1
+    return AddressRange(first=first, last=last)
