@@ -42,6 +42,11 @@ def is_tcg_panic(text: str) -> bool:
     return TCG.search(text, max(0, found.start() - 8000), found.end() + 4000) is not None
 
 
+def gave_up(console: Console) -> bool:
+    """Did the firmware run out of things to boot? OVMF then stops at its shell; servers begin anew."""
+    return console.prompt().endswith("Shell>")
+
+
 class Console:
     """Reads a machine's serial line in a thread of its own and appends to a log, one time-stamped line per line.
 
@@ -53,6 +58,7 @@ class Console:
         self._log = log
         self._start = start
         self._lines: list[str] = []
+        self._rest = b""
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._follow, name=f"console-{log.stem}", daemon=True)
         self._thread.start()
@@ -61,6 +67,11 @@ class Console:
         """Everything since this power-on, without times."""
         with self._lock:
             return "\n".join(self._lines)
+
+    def prompt(self) -> str:
+        """The last line, if it has no end yet."""
+        with self._lock:
+            return clean(self._rest)
 
     def last(self) -> str:
         """The last line that says something, or the empty string."""
@@ -77,15 +88,16 @@ class Console:
         self._thread.join(timeout=5)
 
     def _follow(self) -> None:
-        rest = b""
         with self._log.open("a", encoding="utf-8") as log, self._stream:
             while chunk := os.read(self._stream.fileno(), 65536):
-                *lines, rest = (rest + chunk).split(b"\n")
+                *lines, rest = (self._rest + chunk).split(b"\n")
                 for line in lines:
                     self._keep(line, log)
+                with self._lock:
+                    self._rest = rest
                 log.flush()
-            if rest:
-                self._keep(rest, log)
+            if self._rest:
+                self._keep(self._rest, log)
 
     def _keep(self, line: bytes, log: IO[str]) -> None:
         text = clean(line)

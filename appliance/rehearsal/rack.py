@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from appliance.rehearsal.console import is_tcg_panic
+from appliance.rehearsal.console import gave_up, is_tcg_panic
 from appliance.rehearsal.description import RackDescription
 from appliance.rehearsal.errors import MachineError, WaitError
 from appliance.rehearsal.machine import VirtualMachine, prepare_files
@@ -90,10 +90,18 @@ class Rack:
         """Seconds since the rack was made."""
         return time.monotonic() - self.start
 
-    def recover_from_tcg(self) -> tuple[str, ...]:
-        """Power-cycle machines whose kernel died of QEMU's emulation, each at most once; returns their names."""
+    def recover(self) -> tuple[str, ...]:
+        """Do what a server does by itself: begin anew when nothing could be booted. And power-cycle machines whose kernel
+        died of QEMU's emulation, each at most once. Returns their names."""
         again = []
         for name, machine in self.machines.items():
+            if machine.running() and gave_up(machine.console):
+                machine.power_cut()
+                machine.power_on()
+                log.warning(
+                    "machine=%s step=power-cycle why=its firmware had nothing left to boot; servers begin anew", name
+                )
+                again.append(name)
             if machine.running() and name not in self.panics and is_tcg_panic(machine.console.text()):
                 self.panics[name] = 1
                 machine.power_cut()
@@ -108,7 +116,7 @@ class Rack:
         """Poll until ``condition`` holds; returns the seconds it took. `WaitError` with the ends of all consoles."""
         begin = time.monotonic()
         while not condition():
-            self.recover_from_tcg()
+            self.recover()
             if time.monotonic() - begin > timeout:
                 raise WaitError(f"{what}: not within {timeout:.0f} s\n{self.tails()}")
             time.sleep(every)

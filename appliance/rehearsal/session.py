@@ -81,7 +81,7 @@ class Session:
         begin = time.monotonic()
         while True:
             self.look()
-            self.rack.recover_from_tcg()
+            self.rack.recover()
             self._check_refusals()
             tick()
             if reached():

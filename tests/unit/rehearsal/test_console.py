@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from agent.wire import enrolment_code
-from appliance.rehearsal.console import Console, clean, find_code, is_tcg_panic
+from appliance.rehearsal.console import Console, clean, find_code, gave_up, is_tcg_panic
 
 
 def test_escape_sequences_and_overprints_are_removed() -> None:
@@ -43,3 +43,20 @@ def test_lines_are_kept_with_their_time(tmp_path: Path) -> None:
     logged = (tmp_path / "n1.log").read_text().splitlines()
     assert [line[11:] for line in logged] == console.text().splitlines()
     assert all(float(line[:9]) < 5 for line in logged)
+
+
+def test_a_firmware_that_gave_up_is_seen_by_its_prompt(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    console = Console(os.fdopen(read, "rb", buffering=0), tmp_path / "n1.log", time.monotonic())
+    os.write(write, b"UEFI Interactive Shell v2.2\r\n\x1b[1mShell> \x1b[0m")
+    deadline = time.monotonic() + 5
+    while not gave_up(console) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert console.prompt() == "Shell>"
+    assert gave_up(console)
+    os.write(write, b"\r\nBdsDxe: starting\r\n")
+    while gave_up(console) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not gave_up(console)
+    os.close(write)
+    console.join()
