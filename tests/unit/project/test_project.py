@@ -15,7 +15,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 FOLDERS = ("appliance", "agent", "images", "pxe", "hwprofiles")
 SOURCES = sorted(
-    path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py") if "migrations" not in path.parts  # generated
+    path
+    for folder in FOLDERS
+    for path in (ROOT / folder).rglob("*.py")
+    if "migrations" not in path.parts  # generated
 )
 
 
