@@ -176,6 +176,7 @@ def missing_step(machine: Machine, happened: Sequence[Happened], limit: float | 
     )
 
 
+_OFFERS = frozenset({"dhcp-offer", "dhcp-ack", "proxy-offer"})
 _MATTERS = BOOT_KINDS | {"enrolment", "approval", "report", "progress", "order"}
 
 
@@ -186,6 +187,8 @@ def _matters(event: Happened) -> bool:
 def _boot(machine: Machine, last: Happened) -> Missing | None:
     if last.kind == "script" and last.detail != "script" and machine.phase is not Phase.DEPLOYING:
         return None  # sent to its local disk, or told that there is nothing for it
+    if last.kind in _OFFERS and not last.detail:
+        return None  # an address without a boot file: it goes on to its next boot device
     if last.kind.startswith("dhcp-") and machine.phase in (Phase.DEPLOYED, Phase.MEMBER, Phase.LEAVING):
         return None  # a UEFI machine gets an address and goes on to its disk by itself
     for rule in RULES:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from appliance.model.machine import NEXT_ACTION, Phase, TroubleKind
-from appliance.model.missing import limit_of
+from appliance.model.missing import BOOT_KINDS, limit_of
 from appliance.operations.context import Appliance
 from appliance.operations.timeline import missing_of
 from appliance.store import lifecycle, machines
@@ -40,7 +40,7 @@ def _verdict(app: Appliance, connection: Connection, row: MachineRow) -> tuple[T
     profile = next((p for p in app.profiles if p.name == machine.profile), None)
     limit = limit_of(machine.phase, profile.deadline(machine.phase) if profile else None)
     missing = missing_of(app, connection, row)
-    if missing and missing.after != machine.phase and missing.overdue(now) and _boots(missing.since, row, now):
+    if missing and missing.after in BOOT_KINDS and missing.overdue(now) and _boots(missing.since, row, now):
         text = f"after {missing.after}, {missing.step} did not come: {missing.cause}; {missing.action}"
         wanted = (TroubleKind.BOOT, text)
     elif limit is not None and now > machine.phase_since + limit:
