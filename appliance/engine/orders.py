@@ -6,7 +6,9 @@ allows a disk to be erased. `obstacle` says what is in the way.
 
 from __future__ import annotations
 
+import logging
 import uuid
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
@@ -21,6 +23,9 @@ from appliance.store.events import Happening
 from appliance.store.orders import OrderRow, OrderState
 from appliance.store.permits import PermitRow
 from appliance.store.steps import StepRow
+
+
+log = logging.getLogger(__name__)
 
 
 class OrderError(Exception):
@@ -74,20 +79,42 @@ def issue_install(connection: Connection, tools: Tools, row: StepRow, *, nonce: 
     permit = permits.issue(
         connection, machine=row.machine, plan=row.plan, step=row.key, disk_serial=args.disk.serial, at=now
     )
-    fence = orders.next_fence(connection, row.machine)
     order = Order(
         id=str(uuid.uuid4()),
         machine=row.machine,
         plan=row.plan,
         step=row.key,
-        fence=fence,
+        fence=orders.next_fence(connection, row.machine),
         nonce=nonce,
         kind=OrderKind.INSTALL,
         install=_body(tools, row, args, image, permit),
     )
-    signed = tools.authority.sign(order)
-    issued = OrderRow(
-        **{name: getattr(order, name) for name in ("id", "machine", "plan", "step", "fence", "nonce", "kind")},
+    text = f"install order {order.fence} for {args.host.hostname}: {args.disk.model} {args.disk.serial}"
+    return _add(connection, tools, order, text)
+
+
+def issue_again(connection: Connection, tools: Tools, before: OrderRow, *, nonce: str) -> OrderRow:
+    """The same order for another boot of its machine, with a higher fence; the one before becomes void.
+
+    Its body stays what it was, so that an interrupted install goes on with exactly what it began with.
+    """
+    fence = orders.next_fence(connection, before.machine)
+    order = replace(tools.authority.verify(before.signed), id=str(uuid.uuid4()), fence=fence, nonce=nonce)
+    return _add(
+        connection, tools, order, f"{order.kind} order {fence} replaces {before.fence}: the machine was restarted"
+    )
+
+
+def _add(connection: Connection, tools: Tools, order: Order, text: str) -> OrderRow:
+    signed, now = tools.authority.sign(order), tools.clock.now()
+    row = OrderRow(
+        id=order.id,
+        machine=order.machine,
+        plan=order.plan,
+        step=order.step,
+        fence=order.fence,
+        nonce=order.nonce,
+        kind=order.kind,
         payload=signed.payload,
         signature=signed.signature,
         state=OrderState.OPEN,
@@ -97,11 +124,11 @@ def issue_install(connection: Connection, tools: Tools, row: StepRow, *, nonce: 
         created=now,
         updated=now,
     )
-    orders.add(connection, issued)
-    text = f"install order {fence} for {args.host.hostname}: {args.disk.model} {args.disk.serial}"
-    data = {"order": order.id, "fence": fence, "permit": permit.id, "step": row.key}
-    events.add(connection, at=now, machine=row.machine, kind=Happening.ORDER, text=text, data=data)
-    return issued
+    orders.add(connection, row)
+    data = {"order": order.id, "fence": order.fence, "step": order.step}
+    events.add(connection, at=now, machine=order.machine, kind=Happening.ORDER, text=text, data=data)
+    log.info("machine=%s step=%s why=%s", order.machine, order.step, text)
+    return row
 
 
 def _body(tools: Tools, row: StepRow, args: InstallArgs, image: ArtefactRow, permit: PermitRow) -> InstallOrder:

@@ -21,7 +21,7 @@ from agent.wire import (
 )
 from appliance.effects.authority import CertificateError
 from appliance.effects.certificates import read_peer
-from appliance.engine.orders import OrderError, issue_install, obstacle
+from appliance.engine.orders import issue_again, obstacle
 from appliance.engine.registry import Tools
 from appliance.operations.context import Appliance
 from appliance.operations.errors import Conflict, Invalid, NotFound, NotSignedIn
@@ -89,15 +89,10 @@ def _reissue(app: Appliance, machine_id: str, nonce: str) -> OrderRow | None:
         if active is None or active.nonce == nonce:
             return active
         why = _withdrawn(connection, active) or obstacle(connection, machine_id, now=app.clock.now())
-        step = steps.get(connection, active.plan, active.step)
-        if why or step is None:
+        if why:
             log.info("machine=%s step=%s why=no order for the new boot: %s", machine_id, active.step, why)
             return None
-        try:
-            return issue_install(connection, tools_of(app), step, nonce=nonce)
-        except OrderError as error:
-            log.error("machine=%s step=%s why=%s", machine_id, active.step, error)
-            return None
+        return issue_again(connection, tools_of(app), active, nonce=nonce)
 
 
 def progress(app: Appliance, machine_id: str, progress: Progress) -> None:

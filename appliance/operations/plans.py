@@ -96,7 +96,7 @@ def make_plan(app: Appliance, actor: Actor) -> PlanView:
         before = plans.get(connection, made.hash)
         if before is not None and before.state is PlanState.ACCEPTED:
             return _view(connection, before)
-        findings = lint(site, made, observed)
+        findings = lint(site, made, observed, app.profiles)
         text = render(made, observed)
         plans.put_draft(connection, made, lint=findings, diff=text, made_by=actor.name, made=app.clock.now())
         log.info("machine=- step=plan why=%s made by %s: %d steps", made.hash[:12], actor.name, len(made.steps))
