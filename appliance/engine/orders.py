@@ -24,7 +24,6 @@ from appliance.store.orders import OrderRow, OrderState
 from appliance.store.permits import PermitRow
 from appliance.store.steps import StepRow
 
-
 log = logging.getLogger(__name__)
 
 
