@@ -3,10 +3,8 @@ transaction per batch), decisions are a small table. For the bench and for tests
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import threading
-from dataclasses import asdict
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -20,7 +18,7 @@ LOADERS = {
 
 
 class SqliteDirectory:
-    """``root`` is the TFTP folder, ``url`` the base of HTTP. Events go to ``<database>.events`` as JSON lines."""
+    """``root`` is the TFTP folder, ``url`` the base of HTTP."""
 
     def __init__(
         self,
@@ -42,6 +40,7 @@ class SqliteDirectory:
                 "CREATE TABLE IF NOT EXISTS lease (address TEXT PRIMARY KEY, key TEXT, mac TEXT, expires REAL, "
                 "hostname TEXT)"
             )
+            opened.execute("CREATE TABLE IF NOT EXISTS event (kind TEXT, mac TEXT, address TEXT, detail TEXT)")
 
     def connection(self) -> sqlite3.Connection:
         """One connection per thread."""
@@ -94,9 +93,9 @@ class SqliteDirectory:
             opened.execute("DELETE FROM lease WHERE address = ?", (str(address),))
 
     def observe(self, events: tuple[BootEvent, ...]) -> None:
-        with self.database.with_suffix(".events").open("a", encoding="utf-8") as log:
-            for event in events:
-                log.write(json.dumps(asdict(event), default=str) + "\n")
+        rows = [(event.kind.value, event.mac, str(event.address or ""), event.detail) for event in events]
+        with self.connection() as opened:
+            opened.executemany("INSERT INTO event VALUES (?, ?, ?, ?)", rows)
 
     def tftp_file(self, name: str, address: IPv4Address) -> str | None:
         path = self.root / name

@@ -161,9 +161,13 @@ def relay_of(packet: Packet) -> Relay:
 
 
 def _identifier(data: bytes) -> str:
-    return data.decode("ascii") if data and all(0x20 <= byte < 0x7F for byte in data) else data.hex()
+    return data.decode("ascii") if data and not data.translate(None, _PRINTABLE) else data.hex()
 
 
 def text(data: bytes) -> str:
     """Printable ASCII of an option, without the NUL that some clients add; anything else becomes ``?``."""
-    return "".join(chr(byte) if 0x20 <= byte < 0x7F else "?" for byte in data.rstrip(b"\0"))
+    return data.rstrip(b"\0").translate(_AS_TEXT).decode("ascii")
+
+
+_PRINTABLE = bytes(range(0x20, 0x7F))
+_AS_TEXT = bytes(byte if 0x20 <= byte < 0x7F else ord("?") for byte in range(256))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import IPv4Address
 
 from pxe.codec import BROADCAST, ZERO, Code, MessageType, Packet, decode_suboptions, encode_suboptions
@@ -64,55 +65,44 @@ def lease_reply(
 ) -> Packet:
     """OFFER or ACK with an address (RFC 2131 §4.3.1, table 3). ``proxies`` is true when others may add boot information."""
     seconds = terms.pool.lease_seconds
-    options: dict[int, bytes] = {
-        Code.MESSAGE_TYPE: bytes((kind,)),
-        Code.SERVER_ID: terms.server.packed,
-        Code.LEASE_TIME: seconds.to_bytes(4, "big"),
-        Code.RENEWAL_TIME: (seconds // 2).to_bytes(4, "big"),
-        Code.REBINDING_TIME: (seconds * 7 // 8).to_bytes(4, "big"),
-        **_subnet(terms.pool),
-    }
-    reply = _reply(request, options, yiaddr=terms.address)
-    return _echo(request, _boot(request, client, terms.server, decision, reply, proxies=proxies))
+    options = _head(kind, terms.server)
+    options[Code.LEASE_TIME] = seconds.to_bytes(4, "big")
+    options[Code.RENEWAL_TIME] = (seconds // 2).to_bytes(4, "big")
+    options[Code.REBINDING_TIME] = (seconds * 7 // 8).to_bytes(4, "big")
+    options.update(_subnet(terms.pool))
+    boot = _boot(request, client, terms.server, decision, options, proxies=proxies)
+    return _reply(request, kind, options, boot, yiaddr=terms.address)
 
 
 def inform_reply(request: Packet, client: Client, pool: Pool, server: IPv4Address, decision: Decision) -> Packet:
     """ACK to an INFORM: settings, no address and no lease time (RFC 2131 §4.3.5)."""
-    options: dict[int, bytes] = {
-        Code.MESSAGE_TYPE: bytes((MessageType.ACK,)),
-        Code.SERVER_ID: server.packed,
-        **_subnet(pool),
-    }
-    return _echo(request, _boot(request, client, server, decision, _reply(request, options)))
+    options = _head(MessageType.ACK, server)
+    options.update(_subnet(pool))
+    boot = _boot(request, client, server, decision, options)
+    return _reply(request, MessageType.ACK, options, boot)
 
 
 def refusal(request: Packet, server: IPv4Address, message: str) -> Packet:
     """NAK. Through a relay the broadcast bit is set, because the client's address is not valid there (RFC 2131 §4.3.2)."""
-    options: dict[int, bytes] = {
-        Code.MESSAGE_TYPE: bytes((MessageType.NAK,)),
-        Code.SERVER_ID: server.packed,
-        Code.MESSAGE: message.encode("ascii", "replace")[:255],
-    }
-    reply = _echo(request, _reply(request, options))
+    options = _head(MessageType.NAK, server)
+    options[Code.MESSAGE] = message.encode("ascii", "replace")[:255]
     flags = request.flags | BROADCAST if request.giaddr != ZERO else request.flags
-    return replace(reply, flags=flags, siaddr=ZERO)
+    return replace(_reply(request, MessageType.NAK, options, _NO_BOOT), flags=flags)
 
 
 def proxy_reply(kind: MessageType, request: Packet, client: Client, server: IPv4Address, decision: Decision) -> Packet:
     """Boot information without an address: an OFFER on port 67, an ACK on port 4011 (PXE 2.1 §2.2.3)."""
-    options: dict[int, bytes] = {Code.MESSAGE_TYPE: bytes((kind,)), Code.SERVER_ID: server.packed}
-    reply = _reply(request, options, ciaddr=request.ciaddr)
-    reply = _boot(request, client, server, decision, reply, proxies=True)
+    options = _head(kind, server)
+    boot = _boot(request, client, server, decision, options, proxies=True)
     if client.stage in (Stage.IPXE, Stage.IPXE_LIMITED):
         # iPXE takes an answer without an address only from a PXE server, and asks 4011 unless told not to.
-        extra: dict[int, bytes] = {Code.VENDOR_CLASS: b"PXEClient", Code.VENDOR: PXE_NO_DISCOVERY}
-        reply = replace(reply, options={**reply.options, **extra})
+        options[Code.VENDOR_CLASS] = b"PXEClient"
+        options[Code.VENDOR] = PXE_NO_DISCOVERY
     item = _boot_item(request)
     if item and client.transport is Transport.BOOT_SERVER:
         # A boot server says which of the menu's items it serves (PXE 2.1, tag 71).
-        vendor = encode_suboptions({PXE_BOOT_ITEM: item}, terminated=True)
-        reply = replace(reply, options={**reply.options, Code.VENDOR: vendor})
-    return _echo(request, reply)
+        options[Code.VENDOR] = encode_suboptions({PXE_BOOT_ITEM: item}, terminated=True)
+    return _reply(request, kind, options, boot, ciaddr=request.ciaddr)
 
 
 def offers_boot(decision: Decision) -> bool:
@@ -137,10 +127,36 @@ def destination(request: Packet, reply: Packet) -> Destination:
     return Destination(route=Route.FRAME, address=reply.yiaddr, port=CLIENT_PORT, hardware=request.hardware)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Boot:
+    """The header fields that say where to boot from."""
+
+    siaddr: IPv4Address = ZERO
+    sname: bytes = b""
+    file: bytes = b""
+
+
+_NO_BOOT = _Boot()
+
+
+def _head(kind: MessageType, server: IPv4Address) -> dict[int, bytes]:
+    return {Code.MESSAGE_TYPE: bytes((kind,)), Code.SERVER_ID: server.packed}
+
+
 def _reply(
-    request: Packet, options: dict[int, bytes], *, yiaddr: IPv4Address = ZERO, ciaddr: IPv4Address | None = None
+    request: Packet,
+    kind: MessageType,
+    options: dict[int, bytes],
+    boot: _Boot,
+    *,
+    yiaddr: IPv4Address = ZERO,
+    ciaddr: IPv4Address | None = None,
 ) -> Packet:
-    kind = options[Code.MESSAGE_TYPE][0]
+    """The packet, with the options that the client or the relay gets back as it sent them."""
+    for code in (Code.MACHINE_ID, Code.CLIENT_ID, Code.RELAY_AGENT):
+        value = request.options.get(code)
+        if value is not None:
+            options[code] = value
     if ciaddr is None:
         ciaddr = request.ciaddr if kind == MessageType.ACK else ZERO
     return Packet(
@@ -150,13 +166,18 @@ def _reply(
         flags=request.flags,
         ciaddr=ciaddr,
         yiaddr=yiaddr,
+        siaddr=boot.siaddr,
         giaddr=request.giaddr,
         hardware=request.hardware,
+        sname=boot.sname,
+        file=boot.file,
         options=options,
     )
 
 
+@lru_cache(maxsize=64)
 def _subnet(pool: Pool) -> dict[int, bytes]:
+    """The options that are the same for all clients of a pool."""
     network = pool.subnet.network
     options: dict[int, bytes] = {
         Code.SUBNET_MASK: network.netmask.packed,
@@ -174,44 +195,36 @@ def _subnet(pool: Pool) -> dict[int, bytes]:
 
 
 def _boot(
-    request: Packet, client: Client, server: IPv4Address, decision: Decision, reply: Packet, *, proxies: bool = False
-) -> Packet:
-    """Add where to boot from, in the words of the client's firmware."""
+    request: Packet,
+    client: Client,
+    server: IPv4Address,
+    decision: Decision,
+    options: dict[int, bytes],
+    *,
+    proxies: bool = False,
+) -> _Boot:
+    """Say where to boot from in the words of the client's firmware; options are added to ``options``."""
     if client.stage is Stage.OS or not offers_boot(decision):
-        return reply
-    options = dict(reply.options)
-    if client.architecture is Architecture.RASPBERRY_PI and client.stage is Stage.FIRMWARE:
-        options |= {
-            Code.VENDOR_CLASS: b"PXEClient",
-            Code.VENDOR: PI_VENDOR,
-            Code.TFTP_SERVER: str(server).encode("ascii"),
-        }
-    elif client.stage is Stage.FIRMWARE:
-        options |= {Code.VENDOR_CLASS: b"PXEClient", Code.VENDOR: PXE_NO_DISCOVERY}
+        return _NO_BOOT
+    is_firmware = client.stage is Stage.FIRMWARE
+    parameters = request.options.get(Code.PARAMETERS, b"")
+    if is_firmware:
+        is_pi = client.architecture is Architecture.RASPBERRY_PI
+        options[Code.VENDOR_CLASS] = b"PXEClient"
+        options[Code.VENDOR] = PI_VENDOR if is_pi else PXE_NO_DISCOVERY
+        if is_pi or Code.TFTP_SERVER in parameters:
+            options[Code.TFTP_SERVER] = str(server).encode("ascii")
     elif client.stage is Stage.FIRMWARE_HTTP:
         # UEFI 2.10 §24.7.3: an offer without this class is not taken for HTTP Boot.
         options[Code.VENDOR_CLASS] = b"HTTPClient"
     elif not proxies:
         options[Code.IPXE] = IPXE_NO_PROXY
     file = decision.file.encode("utf-8")
-    parameters = request.options.get(Code.PARAMETERS, b"")
     in_header = len(file) < FILE_FIELD
     if file and (not in_header or Code.BOOT_FILE in parameters):
         options[Code.BOOT_FILE] = file
-    if client.stage is Stage.FIRMWARE and Code.TFTP_SERVER in parameters:
-        options[Code.TFTP_SERVER] = str(server).encode("ascii")
-    sname = b"" if client.stage is not Stage.FIRMWARE else str(server).encode("ascii")
-    return replace(reply, siaddr=server, sname=sname, file=file if in_header else b"", options=options)
-
-
-def _echo(request: Packet, reply: Packet) -> Packet:
-    """Options that the client or the relay gets back as it sent them."""
-    options = dict(reply.options)
-    for code in (Code.MACHINE_ID, Code.CLIENT_ID, Code.RELAY_AGENT):
-        value = request.options.get(code)
-        if value is not None:
-            options[code] = value
-    return replace(reply, options=options)
+    sname = str(server).encode("ascii") if is_firmware else b""
+    return _Boot(siaddr=server, sname=sname, file=file if in_header else b"")
 
 
 def _boot_item(request: Packet) -> bytes:

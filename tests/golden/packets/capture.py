@@ -149,7 +149,11 @@ def capture(scenario: str, ipxe: Path, ovmf: Path) -> None:
             )
             time.sleep(0.5)
         end = time.monotonic() + 120
-        while time.monotonic() < end and b"CAPTURE-SCRIPT-RUNS" not in (work / "qemu.log").read_bytes():
+        while (
+            running[1].poll() is None
+            and time.monotonic() < end
+            and b"CAPTURE-SCRIPT-RUNS" not in (work / "qemu.log").read_bytes()
+        ):
             time.sleep(0.5)
         time.sleep(1)
         print((work / "http.log").read_text(errors="replace"))
