@@ -1,0 +1,90 @@
+"""``/api/v1``: site files, plans, timelines, and who is asking."""
+
+from __future__ import annotations
+
+from appliance.api.documents import Nothing, instant
+from appliance.api.paging import Page, paged, size
+from appliance.api.plandocs import (
+    PlanDocument,
+    PlanList,
+    SessionDocument,
+    SiteDocument,
+    SiteText,
+    TimelineDocument,
+    plan_document,
+    timeline_document,
+)
+from appliance.api.route import Api, Reply, appliance, asking
+from appliance.operations import plans, sites, timeline
+from appliance.operations.errors import NotFound
+
+NEWEST = 500
+
+api = Api("planning", __name__, url_prefix="/api/v1")
+
+
+@api.route_for("GET", "/machines/<machine>/timeline", errors=(401, 403, 404))
+def show_timeline(machine: str) -> TimelineDocument:
+    """Everything that happened to a machine, and the step that is missing."""
+    return timeline_document(timeline.timeline(appliance(), asking(), machine))
+
+
+@api.route_for("POST", "/plans", status=201, errors=(401, 403, 503), idempotent=True)
+def make_plan(body: Nothing) -> Reply[PlanDocument]:
+    """Plan from the site file and what was observed. The same facts give the same plan."""
+    del body
+    view = plans.make_plan(appliance(), asking())
+    return Reply(value=plan_document(view), location=f"/api/v1/plans/{view.hash}")
+
+
+@api.route_for("GET", "/plans", errors=(401, 403, 422))
+def list_plans(query: Page) -> PlanList:
+    """Plans, the newest first."""
+    size(query)
+    found, following = paged(plans.list_plans(appliance(), asking(), NEWEST), query)
+    return PlanList(plans=tuple(map(plan_document, found)), next=following)
+
+
+@api.route_for("GET", "/plans/<hash_>", errors=(401, 403, 404))
+def show_plan(hash_: str) -> PlanDocument:
+    """A plan by its hash, or by its beginning (six letters or more), with the state of its steps."""
+    return plan_document(plans.show_plan(appliance(), asking(), hash_))
+
+
+@api.route_for("POST", "/plans/<hash_>/apply", status=202, errors=(401, 403, 404, 409, 422, 503), idempotent=True)
+def apply_plan(hash_: str, body: Nothing) -> Reply[PlanDocument]:
+    """Accept exactly this plan; the worker carries it out. 409 when it is stale or facts have changed."""
+    del body
+    view = plans.apply_plan(appliance(), asking(), hash_)
+    return Reply(value=plan_document(view), location=f"/api/v1/plans/{view.hash}")
+
+
+@api.route_for("POST", "/sites", status=201, errors=(401, 403, 413), limit=8 << 20, idempotent=True)
+def load_site(body: SiteText) -> Reply[SiteDocument]:
+    """Load a site file. 422 names every problem with file:line:column."""
+    sites.load_site_text(appliance(), asking(), body.text, body.path)
+    return Reply(value=show_site(), location="/api/v1/sites/current")
+
+
+@api.route_for("GET", "/sites/current", errors=(401, 403, 404, 503))
+def show_site() -> SiteDocument:
+    """The site file that holds."""
+    row = sites.current_text(appliance(), asking())
+    site = sites.current_site(appliance())
+    if row is None or site is None:
+        raise NotFound("no site file is loaded: rackseed site load FILE")
+    return SiteDocument(
+        site=site.name,
+        machines=len(site.machines),
+        sha256=row.sha256,
+        path=row.path,
+        loaded=instant(row.loaded),
+        text=row.text,
+    )
+
+
+@api.route_for("GET", "/sessions/current", errors=(401,))
+def show_session() -> SessionDocument:
+    """Who is asking."""
+    actor = asking()
+    return SessionDocument(name=actor.name, role=actor.role.value, via=actor.via)

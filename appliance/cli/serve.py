@@ -1,0 +1,89 @@
+"""`rackseed serve`: everything under one supervisor, or one process of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import click
+
+from appliance.cli.errors import CommandError, UserError
+from appliance.cli.options import state_option
+
+ROLES = ("http", "https", "agents", "netboot", "worker")
+PORT = click.IntRange(1, 65535)
+
+
+@click.command()
+@click.argument("role", type=click.Choice(["all", *ROLES]), default="all")
+@state_option
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="RACKSEED_CACHE",
+    help="Built images.  [default: ~/.cache/rackseed]",
+)
+@click.option("--address", envvar="RACKSEED_ADDRESS", default="", help="Our address on the provisioning network.")
+@click.option("--interface", "interfaces", multiple=True, help="Answer DHCP on this interface only (may be repeated).")
+@click.option(
+    "--site",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    envvar="RACKSEED_SITE",
+    help="Site file to load.",
+)
+@click.option("--http-port", type=PORT, envvar="RACKSEED_HTTP_PORT", default=8080, show_default=True)
+@click.option("--https-port", type=PORT, envvar="RACKSEED_HTTPS_PORT", default=8443, show_default=True)
+@click.option("--agent-port", type=PORT, envvar="RACKSEED_AGENT_PORT", default=8444, show_default=True)
+@click.option(
+    "--database", envvar="RACKSEED_DATABASE", default="", help="SQLAlchemy URL instead of SQLite in the state folder."
+)
+def serve(
+    *,
+    role: str,
+    state: Path,
+    cache: Path | None,
+    address: str,
+    interfaces: tuple[str, ...],
+    site: Path | None,
+    http_port: int,
+    https_port: int,
+    agent_port: int,
+    database: str,
+) -> None:
+    """Run the appliance (ROLE all), or one of its processes: http (public files), https (people and enrolment), agents
+    (mutual TLS), netboot (DHCP, TFTP), worker (steps and deadlines)."""
+    from appliance.model.settings import Settings  # noqa: PLC0415 - start-up time
+    from appliance.serve import environment, lifeline, prepare  # noqa: PLC0415 - start-up time
+    from appliance.serve.processes import run  # noqa: PLC0415 - start-up time
+    from appliance.site.load import SiteError  # noqa: PLC0415 - start-up time
+
+    supervised = lifeline.follow_supervisor()
+    _log_to_stderr(role)
+    try:
+        settings = Settings(
+            state=state.absolute(),
+            cache=cache.absolute() if cache else environment.default_cache(),
+            address=environment.read_address(address or (str(prepare.address_of(site)) if site else "")),
+            interfaces=interfaces or environment.interfaces(os.environ),
+            http_port=http_port,
+            https_port=https_port,
+            agent_port=agent_port,
+            database=database,
+            kernel_arguments=environment.kernel_arguments(os.environ),
+        )
+        if not supervised:
+            settings = prepare.prepare(settings, site)
+        run(role, settings)
+    except (environment.SettingsError, SiteError) as error:
+        raise UserError(str(error)) from error
+    except prepare.PrepareError as error:
+        raise CommandError(str(error)) from error
+
+
+def _log_to_stderr(role: str) -> None:
+    """One line per record. The journal stamps its lines itself."""
+    stamp = "" if os.environ.get("JOURNAL_STREAM") else "%(asctime)s "
+    name = "rackseed" if role == "all" else f"rackseed-{role}"
+    logging.basicConfig(level=logging.INFO, format=f"{stamp}{name} %(levelname)s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
