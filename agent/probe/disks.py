@@ -87,7 +87,7 @@ def _wwn(tree: Tree, base: str) -> str:
 def _model(tree: Tree, base: str) -> str:
     """SCSI cuts models off after 16 characters; SATA disks tell the whole in VPD page 89h (words with bytes swapped)."""
     page = tree.raw(f"{base}/device/vpd_pg89")
-    if len(page) >= IDENTIFY + 94 and page[1] == ATA_PAGE:
+    if tree.text(f"{base}/device/vendor") == "ATA" and len(page) >= IDENTIFY + 94 and page[1] == ATA_PAGE:
         words = page[IDENTIFY + 54 : IDENTIFY + 94]
         swapped = bytes(words[index ^ 1] for index in range(len(words)))
         name = swapped.strip(b"\0 ").decode("ascii", "replace")
@@ -185,12 +185,18 @@ def partition_names(tree: Tree, name: str) -> list[str]:
 
 
 def _mounted(tree: Tree) -> frozenset[str]:
-    """``major:minor`` of everything mounted, and kernel names of everything swapped to."""
-    mounts = [line.split() for line in tree.text("proc/self/mountinfo").splitlines()]
-    swaps = [line.split() for line in tree.text("proc/swaps").splitlines()[1:]]
-    return frozenset(
-        [words[2] for words in mounts if len(words) > 2] + [words[0].rpartition("/")[2] for words in swaps if words]
-    )
+    """``major:minor`` of everything mounted; kernel names of mount sources (btrfs and bcachefs mount as ``0:47`` from
+    ``/dev/sdc1:/dev/sdc2``) and of everything swapped to."""
+    found: set[str] = set()
+    for line in tree.text("proc/self/mountinfo").splitlines():
+        place, _, source = line.partition(" - ")
+        found.update(place.split()[2:3])
+        for node in " ".join(source.split()[1:2]).split(":"):
+            if node.startswith("/dev/"):
+                found.add(node.rpartition("/")[2])
+    for line in tree.text("proc/swaps").splitlines()[1:]:
+        found.update(node.rpartition("/")[2] for node in line.split()[:1])
+    return frozenset(found)
 
 
 def _in_use(tree: Tree, name: str, busy: frozenset[str]) -> bool:
