@@ -13,12 +13,26 @@ from pathlib import Path
 import pytest
 
 from agent.act import gpt, mounts
+from agent.act import install as sequence
 from agent.act.disk import granted, partition, partition_nodes
-from agent.errors import DiskRefusedError, InstallError
+from agent.console import Console
+from agent.errors import DiskRefusedError, InstallError, RefusedError, UnavailableError
+from agent.patience import Patience
 from agent.probe.content import content
 from agent.probe.device import opened
 from agent.probe.tree import Tree
-from agent.wire import DiskGrant, PartitionSpec
+from agent.progress import Reporter
+from agent.wire import (
+    DiskGrant,
+    ImageRef,
+    InstallOrder,
+    Order,
+    OrderKind,
+    PartitionSpec,
+    PermitClaim,
+    Progress,
+    SiteBundle,
+)
 
 pytestmark = pytest.mark.net
 
@@ -227,3 +241,58 @@ def test_renamed_partition_node_is_noticed(loops: tuple[Loop, Loop], tree: Tree)
     moved = replace(nodes["root"], path=nodes["esp"].path)
     with pytest.raises(InstallError, match="another device"):
         mounts.make_filesystem(moved, SPECS[2])
+
+
+class ClaimingClient:
+    """An appliance that answers claims from a list, and looks at the disk while it is asked."""
+
+    def __init__(self, loop: Loop, answers: list[Exception | None]) -> None:
+        self.loop, self.answers = loop, answers
+        self.before = loop.checksum()
+        self.untouched: list[bool] = []
+
+    def claim(self, permit: str, claim: PermitClaim) -> None:
+        assert permit == PERMIT and claim.nonce == "n"
+        self.untouched.append(self.loop.checksum() == self.before)
+        answer = self.answers.pop(0)
+        if answer is not None:
+            raise answer
+
+    def progress(self, progress: Progress) -> None: ...
+
+
+def install(tree: Tree, loop: Loop, client: ClaimingClient) -> sequence.Install:
+    image = ImageRef(name="i", url="http://x/i", size=1, sha256="", chunk_size=1, chunks=("",), unpacked=1)
+    body = InstallOrder(permit=PERMIT, hostname="n1", grant=grant(loop), partitions=SPECS, image=image, files=())
+    order = Order(
+        id="o1", machine="m1", plan="p", step="install/m1", fence=1, nonce="n", kind=OrderKind.INSTALL, install=body
+    )
+    patience = Patience(scale=0.001)
+    reporter = Reporter(order=order, client=client, console=Console(sinks=[]), patience=patience)  # type: ignore[arg-type]
+    return sequence.Install(
+        order=order,
+        body=body,
+        site=SiteBundle(enrol_url="", agent_url="", public_url="", ca=""),
+        order_key="",
+        client=client,  # type: ignore[arg-type]
+        reporter=reporter,
+        patience=patience,
+        tree=tree,
+    )
+
+
+def test_nothing_is_written_before_the_claim_is_granted(
+    loops: tuple[Loop, Loop], tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = ClaimingClient(loops[0], [UnavailableError("restarting"), UnavailableError("half an answer"), None])
+    monkeypatch.setattr(sequence, "partition_nodes", lambda *_: {})
+    install(tree, loops[0], client).prepare_disk()
+    assert client.untouched == [True, True, True]
+    assert loops[0].checksum() != client.before
+
+
+def test_a_refused_claim_leaves_the_disk_alone(loops: tuple[Loop, Loop], tree: Tree) -> None:
+    client = ClaimingClient(loops[0], [RefusedError(409, "the permit was spent")])
+    with pytest.raises(DiskRefusedError, match="nothing was written: the permit was spent"):
+        install(tree, loops[0], client).run()
+    assert loops[0].checksum() == client.before
