@@ -52,14 +52,7 @@ def enrol(app: Appliance, request: EnrolmentRequest, remote: str) -> EnrolmentRe
     with app.store.write() as connection:
         row = enrolments.of_key(connection, key_sha256)
         if row is not None:
-            enrolments.refresh(
-                connection,
-                row.token,
-                nonce=request.nonce,
-                clock_offset=request.clock_offset,
-                inventory=document,
-                remote=remote,
-            )
+            _refresh(connection, row, request, document, remote)
             return _reply(app, connection, row)
         _limit(connection, remote, now)
         joined = identity.join_inventory(connection, request.inventory, at=now)
@@ -209,6 +202,21 @@ def _checked(request: EnrolmentRequest) -> str:
     if len(document) > MAX_REQUEST_BYTES:
         raise TooLarge(f"an inventory has at most {MAX_REQUEST_BYTES} bytes")
     return document
+
+
+def _refresh(connection: Connection, row: EnrolmentRow, request: EnrolmentRequest, document: str, remote: str) -> None:
+    """The same key asked again; what it says is shown to the approver while that may still matter. Who it claims to be
+    was decided at the first time: a key cannot become another machine."""
+    before = of_inventory(decode(WireInventory, row.inventory))
+    if row.state is EnrolmentState.PENDING and of_inventory(request.inventory) == before:
+        enrolments.refresh(
+            connection,
+            row.token,
+            nonce=request.nonce,
+            clock_offset=request.clock_offset,
+            inventory=document,
+            remote=remote,
+        )
 
 
 def _limit(connection: Connection, remote: str, now: float) -> None:

@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 LIVE_SECONDS = 120.0
 """A machine that was heard within this time is running: another one with its serials is a second machine."""
 
+UNIQUE = identity.FIXED | identity.MOVABLE
+"""Kinds of which two machines should never have the same."""
+
 SEEN_LIMIT = 5000
 """Records that network boot alone may make; beyond, unknown addresses are served but not remembered."""
 
@@ -142,7 +145,9 @@ def _quarantine(
     *,
     at: float,
 ) -> Joined:
-    shared = sorted({f"{item.kind} {item.value}" for key in conflicts for item in known[key] & claim})
+    shared = sorted(
+        {f"{item.kind} {item.value}" for key in conflicts for item in known[key] & claim if item.kind in UNIQUE}
+    )
     text = (
         f"claims {', '.join(shared)} of {', '.join(conflicts)}, but is another machine by the rest: if both are one, "
         f"rackseed machine merge {conflicts[0]} {machine}; if they are two, rackseed machine split {machine}"

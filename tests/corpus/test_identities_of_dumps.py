@@ -53,7 +53,7 @@ def _inventory(number: int, text: str) -> wire.Inventory:
 @pytest.fixture
 def inventories(corpus: Path) -> list[wire.Inventory]:
     hardware = corpus / "hardware"
-    files = sorted(hardware.glob("dmidecode/*.dmidecode.txt")) + sorted(hardware.glob("ironlib/*/*/dmidecode"))
+    files = sorted(hardware.glob("dmidecode/*.dmidecode.txt")) + sorted(hardware.glob("ironlib/asrr/*/dmidecode"))
     assert len(files) > 50
     return [_inventory(number, path.read_text(encoding="utf-8", errors="replace")) for number, path in enumerate(files)]
 

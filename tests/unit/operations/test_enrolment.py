@@ -71,6 +71,18 @@ def test_asking_again_with_the_same_key_is_the_same_enrolment(app: Appliance, bo
     assert len(machines.show_machine(app, OPERATOR, _only(app).machine.id).enrolments) == 1
 
 
+def test_a_key_cannot_become_another_machine_while_it_waits(app: Appliance, box: Make) -> None:
+    one = box(1)
+    victim = _approved(app, box(2))
+    one.enrol()
+    one.inventory = box(2).inventory
+    one.enrol()
+    own = next(v for v in machines.list_machines(app, VIEWER) if v.machine.id != victim)
+    machines.approve(app, OPERATOR, own.machine.id, one.code)
+    assert machines.show_machine(app, VIEWER, own.machine.id).view.serial == "WM21000001"
+    assert machines.show_machine(app, VIEWER, own.machine.id).view.conflicts == ()
+
+
 def test_another_code_approves_nothing(app: Appliance, box: Make) -> None:
     one, other = box(1), box(2)
     one.enrol()
