@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from agent.wire import EnrolmentState, Environment, Inventory, decode
+from appliance.engine.settlement import withdraw
 from appliance.model.identity import EvidenceKind, values
 from appliance.model.machine import NEXT_ACTION, LifecycleError, Machine, MachineEvent, Phase, Policy, TroubleKind, move
 from appliance.model.observed import ObservedMachine
@@ -164,6 +165,7 @@ def retire(app: Appliance, actor: Actor, key: str, *, generation: int | None = N
         except LifecycleError as error:
             raise Conflict(f"{row.id}: {error}") from error
         now = app.clock.now()
+        withdraw(connection, row.id, at=now, why=f"{row.id} was retired by {actor.name}")
         certificates.revoke(connection, row.id)
         enrolment.refuse_all(connection, row.id, "the machine was retired: boot it again to enrol it anew")
         allocations.remove(connection, row.id)

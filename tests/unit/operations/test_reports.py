@@ -14,7 +14,7 @@ from appliance.operations import enrolment, machines, reports, sites
 from appliance.operations.context import Appliance
 from appliance.operations.errors import Conflict, Invalid, NotSignedIn
 from appliance.operations.events import events_since
-from appliance.store import certificates, inventories, lifecycle
+from appliance.store import certificates, inventories, lifecycle, permits
 from appliance.store.certificates import CertificateState
 from tests.unit.operations.lab import APPROVE_ANY, OPERATOR, VIEWER, Box, csr
 
@@ -130,13 +130,19 @@ def test_a_retired_machine_reports_nothing(app: Appliance, machine: tuple[Box, s
     assert _machine(app, key).machine.trouble is None
 
 
-def test_a_machine_that_is_being_installed_is_not_retired(app: Appliance, machine: tuple[Box, str]) -> None:
+def test_a_machine_whose_install_is_stuck_can_be_retired(app: Appliance, machine: tuple[Box, str]) -> None:
+    """The way out when an installed system never reports: nothing that was ordered of it holds any more."""
     one, key = machine
     one.report(key)
     with app.store.write() as connection:
         lifecycle.advance(connection, key, MachineEvent.INSTALL, at=app.clock.now())
-    with pytest.raises(Conflict, match="a machine in phase deploying cannot retire"):
-        machines.retire(app, OPERATOR, key)
+        permit = permits.issue(connection, machine=key, plan="p", step="s", disk_serial="d", at=app.clock.now())
+    machines.retire(app, OPERATOR, key)
+    assert _machine(app, key).machine.phase is Phase.RETIRED
+    with app.store.read() as connection:
+        after = permits.get(connection, permit.id)
+    assert after is not None
+    assert after.state == "void"
 
 
 def test_the_installed_systems_first_report_ends_the_image_key(app: Appliance, machine: tuple[Box, str]) -> None:
