@@ -13,6 +13,9 @@ from images.errors import ToolError
 INHERITED = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR", "TMPDIR")
 """Environment that a download needs; nothing else of the host may change a build."""
 
+LONGEST = 300
+"""Characters of a command that an error shows."""
+
 
 def run(
     argv: Sequence[str | Path],
@@ -30,4 +33,9 @@ def run(
     except CommandError as error:
         if isinstance(error.__cause__, FileNotFoundError):
             raise ToolError(f"{words[0]} is not installed: run `tests/packages.sh base lab`, or install it") from error
-        raise ToolError(str(error)) from error
+        raise ToolError(str(error).replace(" ".join(words), _short(words))) from error
+
+
+def _short(words: Sequence[str]) -> str:
+    text = " ".join(words)
+    return text if len(text) < LONGEST else f"{text[:LONGEST]} ..."
