@@ -205,7 +205,8 @@ class DhcpServer:
 
     def _send(self, answer: _Answer) -> None:
         outcome, port = answer.outcome, answer.port
-        log.info("%s", _line(outcome))
+        if log.isEnabledFor(logging.INFO):
+            log.info("%s", _line(outcome))
         self.journal.add(*outcome.events)
         to = outcome.to
         if to is None:

@@ -6,13 +6,13 @@ No sockets here. The directory decides what a client boots, `Table` which addres
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Protocol
 
 from pxe.classify import classify, lease_key, relay_of
 from pxe.codec import ZERO, Code, MessageType, Packet
-from pxe.leases import Table
+from pxe.leases import Holder, Table
 from pxe.link import Link, local_pool
 from pxe.offer import (
     CLIENT_PORT,
@@ -154,7 +154,7 @@ class Exchange:
             machine=decision.machine,
             reply=reply,
             to=route(packet, reply),
-            events=(_event(EventKind.PROXY_OFFER, client, detail=decision.file),),
+            events=(_event(EventKind.PROXY_OFFER, client, client.address, decision.file),),
         )
 
     # -- where a packet belongs
@@ -181,8 +181,8 @@ class Exchange:
         if address is None:
             why = f"no free address in {query.pool.first}-{query.pool.last}"
             return Outcome(counter="exhausted", why=why, mac=query.client.mac)
-        client = replace(query.client, address=address)
-        decision = self.directory.decide(query.client)
+        client = query.client
+        decision = self.directory.decide(client)
         terms = Terms(address=address, pool=query.pool, server=query.server)
         reply = lease_reply(MessageType.OFFER, query.packet, client, terms, decision)
         return Outcome(
@@ -193,8 +193,8 @@ class Exchange:
             reply=reply,
             to=destination(query.packet, reply),
             events=(
-                _event(EventKind.DHCP_DISCOVER, client, detail=f"{client.architecture} {client.stage}"),
-                _event(EventKind.DHCP_OFFER, client, detail=decision.file),
+                _event(EventKind.DHCP_DISCOVER, client, address, f"{client.architecture} {client.stage}"),
+                _event(EventKind.DHCP_OFFER, client, address, decision.file),
             ),
         )
 
@@ -206,7 +206,8 @@ class Exchange:
         for _ in range(8):
             held = self.table.held(query.pool, query.key)
             renewed = held is not None and held.confirmed and held.until > now
-            address = self.table.reserve(query.pool, query.key, query.client.mac, now, fixed=fixed, wanted=wanted)
+            client = Holder(key=query.key, mac=query.client.mac)
+            address = self.table.reserve(query.pool, client, now, fixed=fixed, wanted=wanted)
             if address is None:
                 return None
             if not self._conflict(query, address):
@@ -237,10 +238,11 @@ class Exchange:
         problem = self._objection(query, wanted)
         if problem:
             return self._refuse(query, wanted, problem)
-        lease = self.table.confirm(query.pool, query.key, query.client.mac, wanted, query.arrival.now)
+        client = Holder(key=query.key, mac=query.client.mac, hostname=_hostname(packet))
+        lease = self.table.confirm(query.pool, client, wanted, query.arrival.now)
         if lease is None:
             return self._refuse(query, wanted, "another client has this address")
-        return self._acknowledge(query, replace(lease, hostname=_hostname(packet)))
+        return self._acknowledge(query, lease)
 
     def _objection(self, query: _Query, wanted: IPv4Address) -> str:
         """Why an address may not be confirmed; empty when it may, as far as the pools know."""
@@ -253,8 +255,8 @@ class Exchange:
         return ""
 
     def _acknowledge(self, query: _Query, lease: Lease) -> Outcome:
-        client = replace(query.client, address=lease.address)
-        decision = self.directory.decide(query.client)
+        client = query.client
+        decision = self.directory.decide(client)
         terms = Terms(address=lease.address, pool=query.pool, server=query.server)
         reply = lease_reply(MessageType.ACK, query.packet, client, terms, decision)
         return Outcome(
@@ -265,32 +267,31 @@ class Exchange:
             reply=reply,
             to=destination(query.packet, reply),
             lease=lease,
-            events=(_event(EventKind.DHCP_ACK, client, detail=decision.file),),
+            events=(_event(EventKind.DHCP_ACK, client, lease.address, decision.file),),
         )
 
     def _refuse(self, query: _Query, wanted: IPv4Address, why: str) -> Outcome:
         reply = refusal(query.packet, query.server, why)
-        client = replace(query.client, address=wanted)
         return Outcome(
             counter="nak",
             why=why,
-            mac=client.mac,
+            mac=query.client.mac,
             reply=reply,
             to=destination(query.packet, reply),
-            events=(_event(EventKind.DHCP_NAK, client, detail=why),),
+            events=(_event(EventKind.DHCP_NAK, query.client, wanted, why),),
         )
 
     def _decline(self, query: _Query) -> Outcome:
         address = query.packet.address(Code.REQUESTED_ADDRESS)
         holder = self.table.holder(address) if address is not None else None
-        if address is None or holder is None or holder.key != query.key:
+        if address is None or holder is None or holder.client.key != query.key:
             return Outcome(
                 counter="decline-ignored", why="a DECLINE of an address it does not have", mac=query.client.mac
             )
         until = query.arrival.now + DECLINED_SECONDS
         self.table.block(address, until)
         self.directory.forget_lease(address, until=until)
-        event = _event(EventKind.DHCP_DECLINE, replace(query.client, address=address))
+        event = _event(EventKind.DHCP_DECLINE, query.client, address)
         why = f"the client found {address} in use; kept out of the pool for {DECLINED_SECONDS / 60:.0f} minutes"
         return Outcome(counter="decline", why=why, mac=query.client.mac, events=(event,))
 
@@ -318,5 +319,5 @@ def _hostname(packet: Packet) -> str:
     return name.decode("ascii") if name and all(0x21 <= byte < 0x7F for byte in name) else ""
 
 
-def _event(kind: EventKind, client: Client, *, detail: str = "") -> BootEvent:
-    return BootEvent(kind=kind, mac=client.mac, address=client.address, uuids=client.uuids, detail=detail)
+def _event(kind: EventKind, client: Client, address: IPv4Address | None, detail: str = "") -> BootEvent:
+    return BootEvent(kind=kind, mac=client.mac, address=address, uuids=client.uuids, detail=detail)

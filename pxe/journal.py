@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import queue
 import threading
+from collections import deque
 
 from pxe.ports import BootEvent, Directory, DirectoryError
 
@@ -20,7 +20,8 @@ class Journal:
 
     def __init__(self, directory: Directory) -> None:
         self.directory = directory
-        self.waiting: queue.Queue[BootEvent] = queue.Queue(WAITING)
+        #: Appending and popping are atomic; no lock is taken for each packet.
+        self.waiting: deque[BootEvent] = deque()
         self.closing = threading.Event()
         self.dropped = 0
         self.thread = threading.Thread(target=self._run, name="pxe-journal", daemon=True)
@@ -28,11 +29,10 @@ class Journal:
 
     def add(self, *events: BootEvent) -> None:
         """Note events for the timelines."""
-        for event in events:
-            try:
-                self.waiting.put_nowait(event)
-            except queue.Full:
-                self.dropped += 1
+        self.waiting.extend(events)
+        while len(self.waiting) > WAITING:
+            self.waiting.popleft()
+            self.dropped += 1
 
     def close(self) -> None:
         """Write what is left and end the thread."""
@@ -60,7 +60,7 @@ class Journal:
         batch: list[BootEvent] = []
         while len(batch) < LARGEST_BATCH:
             try:
-                batch.append(self.waiting.get_nowait())
-            except queue.Empty:
+                batch.append(self.waiting.popleft())
+            except IndexError:
                 break
         return tuple(batch)

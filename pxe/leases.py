@@ -40,13 +40,21 @@ class Space:
         return self.first <= address <= self.last and address not in self.kept_out
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """A client as the table knows it; ``key`` and ``mac`` as in `Lease`."""
+
+    key: str
+    mac: str
+    hostname: str = ""
+
+
 @dataclass(slots=True, kw_only=True)
 class Holding:
     """One address and its holder until a time; ``confirmed`` is false for a reservation."""
 
     address: int
-    key: str
-    mac: str
+    client: Holder
     until: float
     confirmed: bool
 
@@ -64,7 +72,13 @@ class Table:
     def configure(self, pools: Iterable[Pool]) -> None:
         """Take new pools; holders keep their addresses where these still belong to a pool."""
         kept = [
-            Lease(address=IPv4Address(held.address), key=held.key, mac=held.mac, expires=held.until)
+            Lease(
+                address=IPv4Address(held.address),
+                key=held.client.key,
+                mac=held.client.mac,
+                expires=held.until,
+                hostname=held.client.hostname,
+            )
             for held in self.by_address.values()
             if held.confirmed
         ]
@@ -74,7 +88,8 @@ class Table:
         for lease in sorted([*self.stored, *kept], key=lambda lease: lease.expires):
             found = self._space(int(lease.address))
             if found is not None:
-                self._put(found, int(lease.address), lease.key, lease.mac, lease.expires, confirmed=True)
+                client = Holder(key=lease.key, mac=lease.mac, hostname=lease.hostname)
+                self._put(found, int(lease.address), client, lease.expires, confirmed=True)
         self.stored = []
 
     def pool_of(self, address: IPv4Address) -> Pool | None:
@@ -93,8 +108,7 @@ class Table:
     def reserve(
         self,
         pool: Pool,
-        key: str,
-        mac: str,
+        client: Holder,
         now: float,
         *,
         fixed: IPv4Address | None = None,
@@ -103,6 +117,7 @@ class Table:
         """The address for an OFFER, reserved; None when the pool is exhausted. A fixed address that another client still
         holds is not given: the caller sees that from the result."""
         space = self._of(pool)
+        key = client.key
         held = self.by_key.get((key, space.network))
         preferred = [int(fixed)] if fixed is not None and fixed in pool.subnet.network else []
         if held is not None and space.gives(held.address):
@@ -114,17 +129,18 @@ class Table:
             return None
         if held is not None and held.address == address and held.until > now and held.confirmed:
             return IPv4Address(address)
-        self._put(space, address, key, mac, now + RESERVE_SECONDS, confirmed=False)
+        self._put(space, address, client, now + RESERVE_SECONDS, confirmed=False)
         return IPv4Address(address)
 
-    def confirm(self, pool: Pool, key: str, mac: str, address: IPv4Address, now: float) -> Lease | None:
+    def confirm(self, pool: Pool, client: Holder, address: IPv4Address, now: float) -> Lease | None:
         """The lease for an ACK, or None when the address is not free for this client (the caller says NAK)."""
         space = self._of(pool)
         number = int(address)
-        if address not in pool.subnet.network or not self._free(number, key, now):
+        if address not in pool.subnet.network or not self._free(number, client.key, now):
             return None
-        self._put(space, number, key, mac, now + pool.lease_seconds, confirmed=True)
-        return Lease(address=address, key=key, mac=mac, expires=now + pool.lease_seconds)
+        until = now + pool.lease_seconds
+        self._put(space, number, client, until, confirmed=True)
+        return Lease(address=address, key=client.key, mac=client.mac, expires=until, hostname=client.hostname)
 
     def in_range(self, pool: Pool, address: IPv4Address) -> bool:
         """Whether the pool gives this address to anybody, not only as a fixed one."""
@@ -135,22 +151,22 @@ class Table:
         held = self.held(pool, key)
         if held is None or held.address != int(address) or held.until <= now:
             return None
-        self._put(self._of(pool), held.address, key, held.mac, now, confirmed=held.confirmed)
-        return Lease(address=address, key=key, mac=held.mac, expires=now)
+        self._put(self._of(pool), held.address, held.client, now, confirmed=held.confirmed)
+        return Lease(address=address, key=key, mac=held.client.mac, expires=now, hostname=held.client.hostname)
 
     def drop_reservation(self, pool: Pool, key: str, now: float) -> None:
         """The client took another server's offer."""
         held = self.held(pool, key)
         if held is not None and not held.confirmed:
-            self._put(self._of(pool), held.address, key, held.mac, now, confirmed=False)
+            self._put(self._of(pool), held.address, held.client, now, confirmed=False)
 
     def block(self, address: IPv4Address, until: float) -> None:
         """Declined, or in use by a stranger: nobody gets it until then."""
         held = self.by_address.pop(int(address), None)
         if held is not None:
             space = self._space(held.address)
-            if space is not None and self.by_key.get((held.key, space.network)) is held:
-                del self.by_key[held.key, space.network]
+            if space is not None and self.by_key.get((held.client.key, space.network)) is held:
+                del self.by_key[held.client.key, space.network]
         self.blocked[int(address)] = until
 
     def upcoming(self, pool: Pool, count: int, now: float) -> tuple[IPv4Address, ...]:
@@ -185,7 +201,7 @@ class Table:
         if self.blocked.get(address, 0.0) > now:
             return False
         held = self.by_address.get(address)
-        return held is None or held.key == key or held.until <= now
+        return held is None or held.client.key == key or held.until <= now
 
     def _choose(self, space: Space, key: str, now: float, preferred: Iterable[int]) -> int | None:
         for address in preferred:
@@ -224,14 +240,14 @@ class Table:
                     return address
         return None
 
-    def _put(self, space: Space, address: int, key: str, mac: str, until: float, *, confirmed: bool) -> None:
+    def _put(self, space: Space, address: int, client: Holder, until: float, *, confirmed: bool) -> None:
         previous = self.by_address.get(address)
-        if previous is not None and self.by_key.get((previous.key, space.network)) is previous:
-            del self.by_key[previous.key, space.network]
+        if previous is not None and self.by_key.get((previous.client.key, space.network)) is previous:
+            del self.by_key[previous.client.key, space.network]
         # An address that this client leaves for another one stays in its name until its lease ends: it may still use it.
-        holding = Holding(address=address, key=key, mac=mac, until=until, confirmed=confirmed)
+        holding = Holding(address=address, client=client, until=until, confirmed=confirmed)
         self.by_address[address] = holding
-        self.by_key[key, space.network] = holding
+        self.by_key[client.key, space.network] = holding
         heapq.heappush(space.ends, (until, address))
         if len(space.ends) > 64 + 4 * len(self.by_address):
             space.ends = [(held.until, held.address) for held in self.by_address.values() if space.gives(held.address)]

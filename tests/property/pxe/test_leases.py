@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from pxe.leases import Table
+from pxe.leases import Holder, Table
 from pxe.ports import Lease, Pool
 
 POOL = Pool(
@@ -53,12 +53,12 @@ class Addresses(RuleBasedStateMachine):
     @rule(key=keys, wanted=st.none() | hosts, fixed=st.none() | hosts)
     def discover(self, key: str, wanted: IPv4Address | None, fixed: IPv4Address | None) -> None:
         fixed = None if fixed in (POOL.subnet.ip, POOL.subnet.network.network_address) else fixed
-        address = self.table.reserve(POOL, key, key, self.world.now, wanted=wanted, fixed=fixed)
+        address = self.table.reserve(POOL, Holder(key=key, mac=key), self.world.now, wanted=wanted, fixed=fixed)
         if address is None:
             return
         assert address not in self.users(except_for=key), "offered what another one uses"
         assert self.world.declined.get(address, 0) <= self.world.now
-        again = self.table.reserve(POOL, key, key, self.world.now, wanted=wanted, fixed=fixed)
+        again = self.table.reserve(POOL, Holder(key=key, mac=key), self.world.now, wanted=wanted, fixed=fixed)
         assert again == address, "a retry gets the same"
         self.world.offered[key] = address
 
@@ -73,7 +73,7 @@ class Addresses(RuleBasedStateMachine):
         self.confirm(key, address)
 
     def confirm(self, key: str, address: IPv4Address) -> bool:
-        lease = self.table.confirm(POOL, key, key, address, self.world.now)
+        lease = self.table.confirm(POOL, Holder(key=key, mac=key), address, self.world.now)
         if lease is None:
             return False
         assert address not in self.users(except_for=key), "confirmed what another one uses"
@@ -111,7 +111,9 @@ class Addresses(RuleBasedStateMachine):
         self.world.offered = {}
         for key, promise in self.world.promised.items():
             if promise.until > self.world.now:
-                assert self.table.confirm(POOL, key, key, promise.address, self.world.now), "a renewal after a restart"
+                assert self.table.confirm(POOL, Holder(key=key, mac=key), promise.address, self.world.now), (
+                    "a renewal after a restart"
+                )
                 self.world.stored[promise.address] = Lease(
                     address=promise.address, key=key, mac=key, expires=self.world.now + POOL.lease_seconds
                 )
