@@ -67,6 +67,7 @@ class Install:
         """The message of success. Raises `DiskRefusedError` (nothing was written), `InstallError`, `CommandError`,
         `OrderWithdrawnError`, `UnauthorisedError`."""
         roles = self._roles()
+        mounts.release(self.mount_point, self.tree)
         disk, nodes, layout = self.prepare_disk()
         for role, spec in roles.items():
             self._stage(FILESYSTEM, f"{role} {spec.filesystem}" if spec.filesystem else "")

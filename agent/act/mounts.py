@@ -9,6 +9,7 @@ from pathlib import Path
 
 from agent.act.disk import Node
 from agent.errors import InstallError
+from agent.probe.tree import Tree
 from agent.run import CommandError, run
 from agent.wire import PartitionSpec
 
@@ -57,6 +58,14 @@ def chroot_mounts(target: Path) -> Iterator[None]:
             run(["mount", *arguments, str(place)])
             stack.callback(unmount, place)
         yield
+
+
+def release(target: Path, tree: Tree) -> None:
+    """Unmount what an agent that was killed in the middle of an install left below ``target``, the innermost first."""
+    places = [line.split()[4] for line in tree.text("proc/self/mountinfo").splitlines() if len(line.split()) > 4]
+    for place in reversed(places):
+        if Path(place).is_relative_to(target):
+            unmount(Path(place))
 
 
 def unmount(target: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -11,10 +12,11 @@ from typing import Any
 import pytest
 
 from agent import deploy
-from agent.act import boot_entry, target
+from agent.act import boot_entry, mounts, target
 from agent.console import Console
 from agent.errors import InstallError
 from agent.glyphs import GLYPHS, large
+from agent.probe.tree import Tree
 from agent.run import Result
 from agent.wire import CODE_ALPHABET, FileSpec, SiteBundle
 
@@ -70,6 +72,27 @@ def test_the_agent_installs_itself(fake_root: Path) -> None:
     unit = fake_root / "etc/systemd/system/multi-user.target.wants/rackseed-agent.service"
     assert str(unit.readlink()) == "/etc/systemd/system/rackseed-agent.service"
     assert "--installed" in (fake_root / "etc/systemd/system/rackseed-agent.service").read_text()
+
+
+def test_mounts_of_a_killed_agent_are_released(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.mkdir()
+
+    def mount(place: Path) -> None:
+        place.mkdir(parents=True, exist_ok=True)
+        if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], check=False, capture_output=True).returncode:
+            pytest.skip("needs root to mount a tmpfs")
+
+    beside = tmp_path / "target-beside"
+    try:
+        for place in (target, target / "boot/efi", target / "dev", beside):
+            mount(place)
+        mounts.release(target, Tree())
+        assert not target.is_mount() and list(target.iterdir()) == []
+        assert beside.is_mount()
+        mounts.release(target, Tree())
+    finally:
+        subprocess.run(["umount", "-R", "-q", target, beside], check=False, capture_output=True)
 
 
 class FakeFirmware:
