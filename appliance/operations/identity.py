@@ -116,6 +116,15 @@ def release(connection: Connection, machine: str, *, at: float, why: str) -> Non
         machines.change(connection, machine, policy=Policy.USE)
 
 
+def recheck(connection: Connection, machine: str, *, at: float, why: str) -> bool:
+    """End a quarantine when nothing is shared with another machine any more; True when it ended."""
+    row = machines.get(connection, machine)
+    if row is None or not _in_conflict(row) or conflicts_of(connection, machine):
+        return False
+    release(connection, machine, at=at, why=why)
+    return True
+
+
 def conflicts_of(connection: Connection, machine: str) -> tuple[str, ...]:
     """Other machines that share something unique with this one, and that no person declared to be others."""
     ours = evidence.of_machine(connection, machine)

@@ -164,7 +164,7 @@ def retire(app: Appliance, actor: Actor, key: str, *, generation: int | None = N
             move(row.machine.phase, MachineEvent.RETIRE)
         except LifecycleError as error:
             raise Conflict(f"{row.id}: {error}") from error
-        now = app.clock.now()
+        now, others = app.clock.now(), identity.conflicts_of(connection, row.id)
         withdraw(connection, row.id, at=now, why=f"{row.id} was retired by {actor.name}")
         certificates.revoke(connection, row.id)
         enrolment.refuse_all(connection, row.id, "the machine was retired: boot it again to enrol it anew")
@@ -174,6 +174,9 @@ def retire(app: Appliance, actor: Actor, key: str, *, generation: int | None = N
             connection, row.id, MachineEvent.RETIRE, at=now, why=f"by {actor.name}", name="", expected="", profile=""
         )
         audit.record(connection, app, actor, "machine.retire", row.id, was=row.machine.phase)
+        for other in others:
+            if identity.recheck(connection, other, at=now, why=f"{row.id} was retired"):
+                enrolment.resume(app, connection, other, f"{row.id} was retired")
         return view(connection, find(connection, row.id))
 
 

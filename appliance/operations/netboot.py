@@ -70,6 +70,7 @@ class NetbootDirectory:
         self._lock = threading.Lock()
         self._decisions: dict[Client, Decision] = {}
         self._round = 0  # grows when the cache is thrown away: an answer read before is not put into the new one
+        self._fixed: dict[Client, IPv4Address | None] = {}
         self._pools: tuple[Pool, ...] | None = None
 
     def decide(self, client: Client) -> Decision:
@@ -107,17 +108,18 @@ class NetbootDirectory:
 
     def fixed_address(self, client: Client) -> IPv4Address | None:
         """The address of an accepted plan, else of the site file's entry that this machine is."""
-        with self._asking(), self.app.store.read() as connection:
-            machine = identity.locate(connection, client.mac, client.uuids)
-            allocation = allocations.get(connection, machine) if machine else None
-            if allocation and allocation.address:
-                return _inside(connection, str(ip_interface(allocation.address).ip))
-            row = machines.get(connection, machine) if machine else None
-            site = sites.current_in(connection)
-            if site is None or row is None or not row.expected:
-                return None
-            found = next((m.address for m in site.machines if m.name == row.expected), None)
-            return _inside(connection, str(found)) if found else None
+        with self._asking():
+            self._forget_when_changed()
+            with self._lock:
+                if client in self._fixed:
+                    return self._fixed[client]
+                began = self._round
+            with self.app.store.read() as connection:
+                found = _fixed_address(connection, client)
+            with self._lock:
+                if began == self._round and len(self._fixed) < CACHED_CLIENTS:
+                    self._fixed[client] = found
+            return found
 
     def leases(self) -> tuple[Lease, ...]:
         """All stored leases, also expired ones."""
@@ -169,6 +171,7 @@ class NetbootDirectory:
     def _forget(self) -> None:
         with self._lock:
             self._decisions.clear()
+            self._fixed.clear()
             self._pools = None
             self._round += 1
 
@@ -284,6 +287,20 @@ def _pools(connection: Connection) -> tuple[Pool, ...]:
             domain=site.domain,
         ),
     )
+
+
+def _fixed_address(connection: Connection, client: Client) -> IPv4Address | None:
+    """An accepted plan's address wins over the site file's."""
+    machine = identity.locate(connection, client.mac, client.uuids)
+    allocation = allocations.get(connection, machine) if machine else None
+    if allocation and allocation.address:
+        return _inside(connection, str(ip_interface(allocation.address).ip))
+    row = machines.get(connection, machine) if machine else None
+    site = sites.current_in(connection)
+    if site is None or row is None or not row.expected:
+        return None
+    found = next((entry.address for entry in site.machines if entry.name == row.expected), None)
+    return _inside(connection, str(found)) if found else None
 
 
 def _inside(connection: Connection, text: str) -> IPv4Address | None:

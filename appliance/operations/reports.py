@@ -100,7 +100,10 @@ def _store(connection: Connection, row: MachineRow, report: Report, now: float) 
 
 
 def _settle(app: Appliance, connection: Connection, machine_id: str, inventory: Inventory, now: float) -> None:
-    """Phase, place in the site file and profile, after a report."""
+    """Phase, place in the site file and profile, after a report from the machine's own hardware."""
+    if not identity.conflicts_of(connection, machine_id):
+        kind, why = TroubleKind.IDENTITY_CONFLICT, "it reports from its own hardware"
+        lifecycle.clear_trouble(connection, machine_id, kind, at=now, why=why)
     row = machines.get(connection, machine_id)
     if row and row.machine.phase is Phase.APPROVED:
         lifecycle.advance(connection, machine_id, MachineEvent.REPORT, at=now, why="its first trusted report")

@@ -99,7 +99,8 @@ def recognise(connection: Connection, machine: str, *, at: float) -> None:
         text = f"fits the site's entry {name} too, but that is {holder}"
         events.add(connection, at=at, machine=machine, kind=Happening.IDENTITY, text=text)
         return
-    machines.change(connection, machine, expected=name)
+    called = name if row.machine.name in ("", row.expected) else row.machine.name
+    machines.change(connection, machine, expected=name, name=called)
     text = f"is {name} of the site file" if name else f"is not {row.expected} of the site file any more"
     events.add(connection, at=at, machine=machine, kind=Happening.IDENTITY, text=text)
 

@@ -222,9 +222,9 @@ _REMEDIES = (
 )
 
 
-def unavailable(error: DBAPIError, engine: Engine) -> StoreUnavailable | None:
+def unavailable(error: DBAPIError | sqlite3.Error, engine: Engine) -> StoreUnavailable | None:
     """The error as `StoreUnavailable` when its cause lies outside of the program, else None."""
-    told = str(error.orig).lower()
+    told = str(error.orig if isinstance(error, DBAPIError) else error).lower()
     for sign, remedy in _REMEDIES:
         if sign in told:
             return StoreUnavailable(f"the database {engine.url.render_as_string()} is not usable: {remedy}")

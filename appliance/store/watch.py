@@ -6,6 +6,7 @@ the owner of a watch writes through it does not throw its own cache away.
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,7 +67,7 @@ class Watch:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except DBAPIError as error:
+        except (DBAPIError, sqlite3.Error) as error:
             self.close()
             problem = unavailable(error, self._store.engine)
             if problem is None:

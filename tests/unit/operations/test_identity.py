@@ -120,6 +120,15 @@ def test_split_ends_the_quarantine_for_ever(app: Appliance, box: Make) -> None:
         identities.split(app, OPERATOR, second)
 
 
+def test_retiring_the_first_ends_the_quarantine_of_the_second(app: Appliance, box: Make) -> None:
+    one = box(1)
+    key = _approve(app, one)
+    box(2, uuid=one.inventory.board.system_uuid).enrol()
+    machines.retire(app, OPERATOR, key)
+    second = _all(app)[1].machine
+    assert (second.phase, second.policy, second.trouble) == (Phase.ENROLLED, Policy.USE, None)
+
+
 def test_merge_joins_two_records(app: Appliance, box: Make, clock: FakeClock) -> None:
     one = box(1)
     key = _approve(app, one)

@@ -99,6 +99,8 @@ def test_other_hardware_with_the_machines_key_is_not_believed(
     detail = machines.show_machine(app, VIEWER, key)
     assert detail.view.machine.trouble and detail.view.machine.trouble.kind is TroubleKind.IDENTITY_CONFLICT
     assert detail.inventory == one.inventory
+    one.report(key)
+    assert _machine(app, key).machine.trouble is None
 
 
 def test_a_report_is_stored_whole_or_not_at_all(
