@@ -8,6 +8,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from sqlalchemy import event
 
 from agent.wire import (
     CertificateRequest,
@@ -98,9 +99,9 @@ def render(image: ArtefactRow, host: HostConfig, partitions: tuple[PartitionSpec
 
 
 class World:
-    """``clock`` is shared by everything; `turn` lets the engine look once at every step that may run now."""
+    """``clock`` is shared by everything, ``quick`` does not wait for the disk."""
 
-    def __init__(self, folder: Path, clock: FakeClock | None = None) -> None:
+    def __init__(self, folder: Path, clock: FakeClock | None = None, *, quick: bool = True) -> None:
         self.clock = clock or FakeClock()
         settings = Settings(state=folder, cache=folder / "cache", address=ADDRESS)
         self.app = Appliance(
@@ -111,6 +112,9 @@ class World:
             profiles=(),
         )
         self.store = self.app.store
+        if quick:
+            self.store.close()
+            event.listen(self.store.engine, "connect", lambda it, _: it.execute("PRAGMA synchronous = OFF").close())
         self.tools = Tools(
             store=self.store, clock=self.clock, authority=self.app.authority, settings=settings, render=render
         )
