@@ -96,9 +96,11 @@ def _lines(plan: Plan, observed: Observed) -> Iterator[DiffLine]:
         yield DiffLine(kind=LineKind.SUMMARY, text="Waiting")
     for wait in plan.waits:
         yield DiffLine(kind=LineKind.WAIT, text=f"{wait.about}: {wait.reason}: {wait.text}")
+    names = {machine.machine.id: machine.expected for machine in observed.machines if machine.expected}
+    names |= {allocation.machine: allocation.name for allocation in plan.allocations}
     for machine, choices in disks.items():
         if machine not in planned:
-            yield from _waiting_disks(machine, plan, choices)
+            yield from _waiting_disks(machine, names.get(machine, machine), choices)
     yield from _same(plan, observed)
 
 
@@ -124,7 +126,7 @@ def _install(step: Step, choices: list[DiskChoice]) -> Iterator[DiffLine]:
 
 def _disk(choice: DiskChoice) -> Iterator[DiffLine]:
     erased = choice.fate is DiskFate.ERASE
-    who = choice.serial or choice.wwn or choice.path
+    who = choice.serial.strip() or choice.wwn or choice.path
     model = f" {choice.model}" if choice.model else ""
     verb = "ERASE disk" if erased else "keep disk"
     text = f"{verb} {who}, {show_size(choice.size)}{model}; on it now: {choice.now}"
@@ -132,10 +134,9 @@ def _disk(choice: DiskChoice) -> Iterator[DiffLine]:
     yield DiffLine(kind=LineKind.WHY, text=f"why: {choice.why}", machine=choice.machine)
 
 
-def _waiting_disks(machine: str, plan: Plan, choices: list[DiskChoice]) -> Iterator[DiffLine]:
-    names = {allocation.machine: allocation.name for allocation in plan.allocations}
+def _waiting_disks(machine: str, name: str, choices: list[DiskChoice]) -> Iterator[DiffLine]:
     yield DiffLine(kind=LineKind.SUMMARY, text="")
-    yield DiffLine(kind=LineKind.MACHINE, text=f"{names.get(machine, machine)}: nothing is written", machine=machine)
+    yield DiffLine(kind=LineKind.MACHINE, text=f"{name}: nothing is written", machine=machine)
     for choice in choices:
         yield from _disk(choice)
 

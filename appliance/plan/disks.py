@@ -188,7 +188,8 @@ class _Chooser:
         if not why:
             system = profile.disk_role(DiskRoleName.SYSTEM)
             last = system.choose[-1] if system and system.choose else None
-            why = (self.misfit(last, disk) if last else "") or ("the plan waits" if waiting else "not needed")
+            fits = "it fits as system disk, but nothing is written while the machine waits"
+            why = (self.misfit(last, disk) if last else "") or (fits if waiting else "not needed")
         role = next(
             (entry.role.value for entry in _others(profile) if any(not _misfit(s, disk) for s in entry.choose)), ""
         )
@@ -242,7 +243,7 @@ def _choice(machine: ObservedMachine, disk: Disk, fate: DiskFate, role: str, why
 
 def show_disk(disk: Disk) -> str:
     """Serial (or what there is instead), size and model, for messages."""
-    who = disk.serial or disk.wwn or disk.path
+    who = serial_key(disk.serial) or disk.wwn or disk.path
     return f"{who} ({show_size(disk.size)}{' ' + disk.model if disk.model else ''})"
 
 

@@ -17,7 +17,6 @@ from appliance.plan.content import describe, is_ours
 from hwprofiles.match import judge
 from hwprofiles.normal import serial_key
 from hwprofiles.profile import Profile
-from hwprofiles.values import show_size
 
 ERROR = "error"
 WARNING = "warning"
@@ -131,14 +130,15 @@ def one_disk_one_step(scene: Scene) -> Findings:
 
 @rule(ERROR)
 def disk_not_unique(scene: Scene) -> Findings:
-    """A disk that is written has a serial or WWN that no other disk of the site has."""
-    everywhere = Counter((serial_key(disk.serial), disk.wwn.lower()) for disk in scene.disks)
+    """A disk that is written has a serial or WWN that no other disk of its machine has."""
     for choice in scene.erased:
         key = serial_key(choice.serial), choice.wwn.lower()
+        machine = scene.machines.get(choice.machine)
+        disks = machine.inventory.disks if machine and machine.inventory else ()
         if not any(key):
             yield choice.path, "erased, but has neither serial nor WWN"
-        elif everywhere[key] > 1:
-            yield choice.serial or choice.wwn, "erased, but another disk has the same serial and WWN"
+        elif [(serial_key(disk.serial), disk.wwn.lower()) for disk in disks].count(key) > 1:
+            yield choice.serial or choice.wwn, "erased, but another disk of the machine has the same serial and WWN"
 
 
 @rule(ERROR)
@@ -228,8 +228,8 @@ def low_memory(scene: Scene) -> Findings:
     for step, _, inventory in scene.planned():
         profile = profiles.get(step.machine)
         if profile and (inventory.memory.installed or inventory.memory.total) < profile.minimum_memory:
-            has = show_size(inventory.memory.installed or inventory.memory.total)
-            yield step.name, f"has {has} of memory; {profile.name} expects {show_size(profile.minimum_memory)}"
+            has = (inventory.memory.installed or inventory.memory.total) >> 20
+            yield step.name, f"has {has} MiB of memory; {profile.name} expects {profile.minimum_memory >> 20} MiB"
 
 
 @rule(WARNING)
@@ -249,6 +249,16 @@ def unhealthy_disk(scene: Scene) -> Findings:
         disk = scene.disk(choice)
         if disk is not None and disk.smart is not None and disk.smart.healthy is False:
             yield choice.serial or choice.wwn, "SMART says that this system disk is failing; replace it first"
+
+
+@rule(WARNING)
+def serial_in_two_machines(scene: Scene) -> Findings:
+    """A person who reads the serial can't know which of the disks is meant."""
+    everywhere = Counter((serial_key(disk.serial), disk.wwn.lower()) for disk in scene.disks)
+    for choice in scene.erased:
+        if everywhere[serial_key(choice.serial), choice.wwn.lower()] > 1:
+            text = f"erased in {choice.machine}, but another disk of the site has this serial and WWN; mind which is meant"
+            yield choice.serial or choice.wwn, text
 
 
 @rule(WARNING)
