@@ -257,7 +257,9 @@ def serial_in_two_machines(scene: Scene) -> Findings:
     everywhere = Counter((serial_key(disk.serial), disk.wwn.lower()) for disk in scene.disks)
     for choice in scene.erased:
         if everywhere[serial_key(choice.serial), choice.wwn.lower()] > 1:
-            text = f"erased in {choice.machine}, but another disk of the site has this serial and WWN; mind which is meant"
+            text = (
+                f"erased in {choice.machine}, but another disk of the site has this serial and WWN; mind which is meant"
+            )
             yield choice.serial or choice.wwn, text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
+from random import Random
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,67 +22,76 @@ from hwprofiles.loader import load_profiles
 from hwprofiles.normal import serial_key
 
 PROFILES = load_profiles()
-LAWS = settings(derandomize=True, deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+LAWS = settings(derandomize=True, deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 BLANK = Content(blank=True, edges="00")
 FOREIGN = Content(signatures=(Signature(kind="xfs"),), edges="11")
-SERIALS = [f"S{number}" for number in range(8)]
+SERIALS = [*(f"S{number}" for number in range(4)), *(f"M{number}" for number in range(8))]
+"""S: extra disks, anywhere and also twice; M: each machine's usual system disk."""
 
-contents = st.sampled_from([BLANK, BLANK, FOREIGN, Content(edges="22")])
+
+def content(random: Random) -> Content:
+    return random.choice([BLANK, BLANK, BLANK, FOREIGN, Content(edges="22")])
 
 
-@st.composite
-def disks(draw: st.DrawFn) -> Disk:
-    transport = draw(st.sampled_from(["nvme", "sata", "sas", "virtio", "usb", ""]))
+def usual_disk(random: Random, number: int) -> Disk:
+    """What a sane machine has: one small disk, blank more often than not."""
     return Disk(
-        path=draw(st.sampled_from(["/dev/sda", "/dev/sdb", "/dev/nvme0n1", "/dev/vda"])),
-        size=draw(st.sampled_from([10**9, 5 * 10**9, 480 * 10**9, 960 * 10**9, 4 * 10**12, 16 * 10**12])),
-        serial=draw(st.sampled_from([*SERIALS, "", " s1 "])),
-        wwn=draw(st.sampled_from(["", "", "0x5000c500e4a10001", "0x5000c500e4a10002"])),
-        model=draw(st.sampled_from(["", "DELLBOSS VD", "MTFDDAK480TDS"])),
-        transport=transport,
-        rotational=draw(st.booleans()),
-        removable=transport == "usb",
-        read_only=draw(st.integers(0, 9)) == 0,
-        bus_path=draw(st.sampled_from(["0000:41:00.0", "0000:c1:00.0", ""])),
-        content=draw(contents),
+        path="/dev/sda",
+        size=random.choice([5 * 10**9, 480 * 10**9]),
+        serial=f"M{number}",
+        transport=random.choice(["nvme", "virtio"]),
+        content=content(random),
     )
 
 
-@st.composite
-def machines(draw: st.DrawFn, number: int) -> ObservedMachine:
+def odd_disk(random: Random) -> Disk:
+    """Anything: shared serials, none at all, WWNs that other disks have, sticks, read-only cards."""
+    transport = random.choice(["nvme", "sata", "sas", "virtio", "usb", ""])
+    return Disk(
+        path=random.choice(["/dev/sda", "/dev/sdb", "/dev/nvme0n1", "/dev/vda"]),
+        size=random.choice([10**9, 5 * 10**9, 960 * 10**9, 4 * 10**12, 16 * 10**12, 16 * 10**12]),
+        serial=random.choice([*SERIALS, "", " s1 "]),
+        wwn=random.choice(["", "", "0x5000c500e4a10001", "0x5000c500e4a10002"]),
+        model=random.choice(["", "DELLBOSS VD", "MTFDDAK480TDS"]),
+        transport=transport,
+        rotational=random.random() < 0.5,
+        removable=transport == "usb",
+        read_only=random.random() < 0.1,
+        bus_path=random.choice(["0000:41:00.0", "0000:c1:00.0", ""]),
+        content=content(random),
+    )
+
+
+def machine(random: Random, number: int) -> ObservedMachine:
+    """Mostly a machine that is ready; sometimes anything else."""
     mac = f"3c:ec:ef:00:00:{number:02x}"
-    phase = draw(st.sampled_from([*Phase, *[Phase.READY] * 12]))
+    phase = Phase.READY if random.random() < 0.8 else random.choice(list(Phase))
+    found = [usual_disk(random, number)] if random.random() < 0.9 else []
+    found += [odd_disk(random) for _ in range(random.choice([0, 0, 1, 2]))]
     inventory = Inventory(
         environment=Environment.IMAGE,
-        architecture=draw(st.sampled_from(["x86_64", "x86_64", "x86_64", "aarch64"])),
-        firmware=draw(st.sampled_from(Firmware)),
+        architecture="x86_64" if random.random() < 0.95 else "aarch64",
+        firmware=random.choice(list(Firmware)),
         memory=Memory(total=64 << 30),
-        board=Board(
-            vendor="Supermicro", name="H12SSW-NT", system_serial=draw(st.sampled_from(["", f"SN{number}", "SN"]))
-        ),
+        board=Board(vendor="Supermicro", name="H12SSW-NT", system_serial=random.choice(["", f"SN{number}", "SN"])),
         cpu=Cpu(model="AMD EPYC 7302"),
-        disks=tuple(draw(st.lists(disks(), max_size=3))),
-        nics=(Nic(name="eth0", mac=mac, bus_path="0000:03:00.0"),) if draw(st.integers(0, 9)) else (),
+        disks=tuple(found),
+        nics=(Nic(name="eth0", mac=mac, bus_path="0000:03:00.0"),) if random.random() < 0.95 else (),
         boot_mac=mac,
     )
+    policy = Policy.USE if random.random() < 0.9 else random.choice(list(Policy))
     return ObservedMachine(
-        machine=Machine(
-            id=f"m-{number}",
-            policy=draw(st.sampled_from([*Policy, *[Policy.USE] * 8])),
-            phase=phase,
-            phase_since=0.0,
-        ),
+        machine=Machine(id=f"m-{number}", policy=policy, phase=phase, phase_since=0.0),
         inventory=inventory if phase is not Phase.SEEN else None,
-        expected=draw(st.sampled_from(["", "", f"n{number}", "n1", "n2"])),
+        expected=random.choice(["", "", f"n{number}", f"n{number}", "n1"]),
     )
 
 
-@st.composite
-def sites(draw: st.DrawFn) -> Site:
-    expected = draw(st.lists(st.sampled_from(["n1", "n2", "n3", "node1"]), unique=True))
-    fixed = draw(st.sampled_from([None, IPv4Address("10.0.0.3"), IPv4Address("10.0.0.6")]))
-    granted = draw(st.lists(st.sampled_from(SERIALS), unique=True, max_size=4))
-    protected = draw(st.lists(st.sampled_from(SERIALS), unique=True, max_size=3))
+def site(random: Random) -> Site:
+    """A small network, some expected machines, grants and protected disks."""
+    fixed = random.choice([None, IPv4Address("10.0.0.3"), IPv4Address("10.0.0.6")])
+    names = random.sample(["n1", "n2", "n3", "node1"], random.randrange(5))
+    granted = random.sample(SERIALS, random.randrange(7))
     return Site(
         name="law",
         domain="internal",
@@ -93,20 +103,44 @@ def sites(draw: st.DrawFn) -> Site:
         ),
         machines=tuple(
             ExpectedMachine(name=name, serial=f"SN-{name}", address=fixed if index == 0 else None)
-            for index, name in enumerate(expected)
+            for index, name in enumerate(names)
         ),
         erase=tuple(EraseGrant(serial=serial) for serial in granted),
-        protect=tuple(protected),
+        protect=tuple(random.sample(SERIALS, random.choice([0, 0, 1, 2]))),
     )
 
 
-scenes = st.tuples(
-    sites(), st.integers(1, 4).flatmap(lambda count: st.tuples(*(machines(number) for number in range(count))))
-)
+def scene(seed: int) -> tuple[Site, tuple[ObservedMachine, ...]]:
+    """The seed makes the scene: with Hypothesis' own choices most scenes would be too odd to lead to any step."""
+    random = Random(seed)
+    return site(random), tuple(machine(random, number) for number in range(random.randrange(1, 7)))
+
+
+Scene = tuple[Site, tuple[ObservedMachine, ...]]
+scenes = st.integers(0, 2**32).map(scene)
 
 
 def observed(found: tuple[ObservedMachine, ...]) -> Observed:
     return Observed(machines=found, images=(("debian-13", "5f" * 32),))
+
+
+def test_the_scenes_are_worth_it() -> None:
+    """Laws about plans prove little when few of the scenes lead to any step, or to none that needs a grant."""
+    count = {"all": 0, "steps": 0, "granted": 0, "refused": 0}
+
+    @LAWS
+    @given(scenes)
+    def look(given_scene: Scene) -> None:
+        made = make(*given_scene)
+        count["all"] += 1
+        count["steps"] += bool(made.steps)
+        count["granted"] += any(choice.fate is DiskFate.ERASE and choice.now != "blank" for choice in made.disks)
+        count["refused"] += any(wait.reason in ("foreign-data", "too-many-disks") for wait in made.waits)
+
+    look()
+    assert count["steps"] * 2 >= count["all"], count
+    assert count["granted"] >= 3, count
+    assert count["refused"] >= 5, count
 
 
 def make(site: Site, found: tuple[ObservedMachine, ...], parent: Plan | None = None) -> Plan:
@@ -121,11 +155,11 @@ def deployed(machine: ObservedMachine, made: Plan) -> ObservedMachine:
 
 
 @LAWS
-@given(scenes, st.randoms(use_true_random=False))
-def test_order_free_and_deterministic(scene: tuple[Site, tuple[ObservedMachine, ...]], random: object) -> None:
-    site, found = scene
+@given(scenes, st.integers(0, 2**32))
+def test_order_free_and_deterministic(given_scene: Scene, seed: int) -> None:
+    site, found = given_scene
     shuffled = list(found)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    Random(seed).shuffle(shuffled)
     turned = tuple(
         replace(m, inventory=replace(m.inventory, disks=m.inventory.disks[::-1], nics=m.inventory.nics[::-1]))
         if m.inventory
@@ -140,8 +174,8 @@ def test_order_free_and_deterministic(scene: tuple[Site, tuple[ObservedMachine, 
 
 @LAWS
 @given(scenes)
-def test_nothing_is_destroyed_that_may_not_be(scene: tuple[Site, tuple[ObservedMachine, ...]]) -> None:
-    site, found = scene
+def test_nothing_is_destroyed_that_may_not_be(given_scene: Scene) -> None:
+    site, found = given_scene
     made = make(site, found)
     granted = {grant.serial for grant in site.erase}
     by_id = {machine.machine.id: machine for machine in found}
@@ -173,8 +207,8 @@ def test_nothing_is_destroyed_that_may_not_be(scene: tuple[Site, tuple[ObservedM
 
 @LAWS
 @given(scenes)
-def test_every_disk_of_a_planned_machine_has_a_why(scene: tuple[Site, tuple[ObservedMachine, ...]]) -> None:
-    site, found = scene
+def test_every_disk_of_a_planned_machine_has_a_why(given_scene: Scene) -> None:
+    site, found = given_scene
     made = make(site, found)
     planned = {step.machine for step in made.steps}
     for machine in found:
@@ -187,8 +221,8 @@ def test_every_disk_of_a_planned_machine_has_a_why(scene: tuple[Site, tuple[Obse
 
 @LAWS
 @given(scenes)
-def test_names_and_addresses_are_unique(scene: tuple[Site, tuple[ObservedMachine, ...]]) -> None:
-    site, found = scene
+def test_names_and_addresses_are_unique(given_scene: Scene) -> None:
+    site, found = given_scene
     made = make(site, found)
     names = [allocation.name for allocation in made.allocations]
     addresses = [allocation.address for allocation in made.allocations if allocation.address]
@@ -203,8 +237,8 @@ def test_names_and_addresses_are_unique(scene: tuple[Site, tuple[ObservedMachine
 
 @LAWS
 @given(scenes)
-def test_it_converges_to_the_empty_plan(scene: tuple[Site, tuple[ObservedMachine, ...]]) -> None:
-    site, found = scene
+def test_it_converges_to_the_empty_plan(given_scene: Scene) -> None:
+    site, found = given_scene
     made = make(site, found)
     assert changed_facts(made, observed(found)) == ()
     after = tuple(deployed(machine, made) for machine in found)
@@ -218,17 +252,14 @@ def test_it_converges_to_the_empty_plan(scene: tuple[Site, tuple[ObservedMachine
 
 
 @LAWS
-@given(scenes, st.data())
-def test_adding_a_machine_moves_nothing_that_stands(
-    scene: tuple[Site, tuple[ObservedMachine, ...]], data: st.DataObject
-) -> None:
-    site, found = scene
+@given(scenes, st.integers(0, 2**32))
+def test_adding_a_machine_moves_nothing_that_stands(given_scene: Scene, seed: int) -> None:
+    site, found = given_scene
     made = make(site, found)
-    newcomer = data.draw(machines(7))
-    newcomer = replace(newcomer, expected="")
+    newcomer = replace(machine(Random(seed), 7), expected="")
     again = make(site, (*(deployed(machine, made) for machine in found), newcomer), made)
     before = {allocation.machine: allocation for allocation in made.allocations}
     after = {allocation.machine: allocation for allocation in again.allocations}
-    assert all(after[machine] == allocation for machine, allocation in before.items())
+    assert all(after[who] == allocation for who, allocation in before.items())
     later = {machine.machine.id for machine in found} - {step.machine for step in made.steps}
     assert {step.machine for step in again.steps} <= {newcomer.machine.id} | later
