@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
 from sqlalchemy import Connection
 
-from appliance.model.machine import Phase, TroubleKind
+from appliance.model.machine import TroubleKind
 from appliance.operations import identity
 from appliance.store import events, leases, lifecycle, machines
+from appliance.store.events import EventRow
 from pxe.ports import Action, BootEvent, Decision, EventKind, Lease
 
 SEEN = "seen:"
@@ -30,54 +32,78 @@ WORDS = {
 }
 
 
-def record(connection: Connection, seen: tuple[BootEvent, ...], *, at: float, silent: bool = False) -> int:
+@dataclass(slots=True)
+class Joined:
+    """What one batch has found out already: the packets of one exchange are joined once."""
+
+    machines: dict[tuple[str, tuple[str, ...], bool], str] = field(default_factory=dict)
+    new: int = 0
+
+
+def record(connection: Connection, seen: tuple[BootEvent, ...], *, at: float) -> int:
     """Write events; returns how many machines were seen for the first time.
 
-    ``silent``: join to a machine only, write no event. Events that belong to no machine are kept without one, so that a
-    boot that reaches us without its address known is still visible.
+    Events that belong to no machine are kept without one, so that a boot that reaches us without its address known is
+    still visible.
     """
-    before = machines.count(connection, Phase.SEEN)
-    touched: set[str] = set()
+    joined = Joined()
+    written = []
+    addresses = set()
     for event in seen:
-        machine = _machine(connection, event, at)
-        if machine and machine not in touched:
-            machines.touch(connection, machine, at=at)
-            touched.add(machine)
-        if event.mac and event.address:
+        machine = _machine(connection, event, joined, at)
+        if event.mac and event.address and (event.mac, event.address) not in addresses:
             _remember_address(connection, event.mac, event.address, at)
-        if not silent and not _quiet(event):
-            _write(connection, machine, event, (WORDS[event.kind], event.detail), at)
-    return machines.count(connection, Phase.SEEN) - before
+            addresses.add((event.mac, event.address))
+        if not _quiet(event):
+            written.append(_row(machine, event, (WORDS[event.kind], event.detail), at))
+    events.add_all(connection, written)
+    for machine in sorted(set(joined.machines.values()) - {""}):
+        machines.touch(connection, machine, at=at)
+    return joined.new
+
+
+def arrive(connection: Connection, event: BootEvent, *, at: float) -> str:
+    """A client asked for its boot script: the machine it is (a record is made for a new one); writes no event yet."""
+    if event.mac and event.address:
+        _remember_address(connection, event.mac, event.address, at)
+    machine, _ = identity.observe_packet(connection, event.mac, event.uuids, at=at)
+    if machine:
+        machines.touch(connection, machine, at=at)
+    return machine
 
 
 def script(connection: Connection, event: BootEvent, decision: Decision, *, at: float) -> None:
     """A boot script was answered: what it says, in the words of the decision."""
     words = (f"got its boot script ({decision.action})", decision.reason)
-    _write(connection, decision.machine, event, words, at, action=decision.action.value)
+    row = _row(decision.machine, event, words, at, action=decision.action.value)
+    events.add_all(connection, (row,))
     if decision.action is Action.SCRIPT and decision.machine:
         why = "it asked for its boot script again"
         lifecycle.clear_trouble(connection, decision.machine, TroubleKind.BOOT, at=at, why=why)
 
 
-def _write(
-    connection: Connection, machine: str, event: BootEvent, words: tuple[str, str], at: float, **more: str
-) -> None:
+def _row(machine: str, event: BootEvent, words: tuple[str, str], at: float, **more: str) -> EventRow:
     said, detail = words
     data = {"mac": event.mac, "address": str(event.address or ""), "detail": detail, **more}
     text = f"{said}: {detail}" if detail else said
-    events.add(connection, at=at, machine=machine, kind=event.kind, text=text, data=data)
+    return EventRow(seq=0, at=at, machine=machine, kind=event.kind, text=text, data=data)
 
 
-def _machine(connection: Connection, event: BootEvent, at: float) -> str:
-    if event.mac:
-        if _boots(event):
-            return identity.observe_packet(connection, event.mac, event.uuids, at=at)
-        return identity.locate(connection, event.mac, event.uuids)
-    if event.address:
+def _machine(connection: Connection, event: BootEvent, joined: Joined, at: float) -> str:
+    mac, uuids, boots = event.mac, event.uuids, bool(event.mac) and _boots(event)
+    if not mac and event.address:
         lease = leases.of_address(connection, event.address)
-        if lease and lease.mac:
-            return identity.locate(connection, lease.mac)
-    return ""
+        mac, uuids = (lease.mac, ()) if lease else ("", ())
+    if not mac:
+        return ""
+    key = (mac, uuids, boots)
+    if key not in joined.machines:
+        if boots:
+            joined.machines[key], new = identity.observe_packet(connection, mac, uuids, at=at)
+            joined.new += new
+        else:
+            joined.machines[key] = identity.locate(connection, mac, uuids)
+    return joined.machines[key]
 
 
 def _boots(event: BootEvent) -> bool:

@@ -43,25 +43,33 @@ def locate(connection: Connection, mac: str, uuids: Iterable[str] = ()) -> str:
     return _newest(connection, found, mac) if len(found) > 1 else (found or ("",))[0]
 
 
-def observe_packet(connection: Connection, mac: str, uuids: Iterable[str], *, at: float) -> str:
-    """As `locate`, and a machine that was never seen becomes a record in phase ``seen``."""
+def observe_packet(connection: Connection, mac: str, uuids: Iterable[str], *, at: float) -> tuple[str, bool]:
+    """As `locate`, and a machine that was never seen becomes a record in phase ``seen``; then the second value is True."""
     uuids = tuple(uuids)
     claim = identity.of_packet(mac, uuids)
     machine = locate(connection, mac, uuids)
     if machine:
-        evidence.add(connection, machine, _ports(claim), at=at)
-        row = machines.get(connection, machine)
-        if row and row.machine.phase is Phase.SEEN:
-            evidence.add(connection, machine, claim, at=at)
-        return machine
+        _learn(connection, machine, claim, at)
+        return machine, False
     if machines.count(connection, Phase.SEEN) >= SEEN_LIMIT:
         log.warning("machine=- step=seen why=too many unknown machines, %s is not remembered", mac)
-        return ""
+        return "", False
     machine = machines.add(connection, at=at)
     evidence.add(connection, machine, claim, at=at)
     events.add(connection, at=at, machine=machine, kind=Happening.SEEN, text=f"first seen, MAC {mac}")
     log.info("machine=%s step=seen why=mac %s was never seen before", machine, mac)
-    return machine
+    return machine, True
+
+
+def _learn(connection: Connection, machine: str, claim: frozenset[Evidence], at: float) -> None:
+    """What a packet adds to a known machine. Only a record that network boot made learns a UUID from a packet: that of an
+    enrolled machine comes from its inventory."""
+    row = machines.get(connection, machine)
+    wanted = claim if row and row.machine.phase is Phase.SEEN else _ports(claim)
+    evidence.add(connection, machine, wanted - evidence.of_machine(connection, machine), at=at)
+    for item in claim:
+        if item.kind is EvidenceKind.PORT:
+            evidence.touch(connection, machine, item, at=at)
 
 
 def join_inventory(connection: Connection, inventory: Inventory, *, at: float) -> Joined:

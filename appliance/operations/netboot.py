@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_interface
 
 from sqlalchemy import Connection
@@ -70,6 +71,7 @@ class NetbootDirectory:
         self._lock = threading.Lock()
         self._decisions: dict[Client, Decision] = {}
         self._round = 0  # grows when the cache is thrown away: an answer read before is not put into the new one
+        self._common: Common | None = None
         self._fixed: dict[Client, IPv4Address | None] = {}
         self._pools: tuple[Pool, ...] | None = None
 
@@ -78,16 +80,17 @@ class NetbootDirectory:
         with self._asking():
             self._forget_when_changed()
             with self._lock:
-                known, began = self._decisions.get(client), self._round
+                known, common, began = self._decisions.get(client), self._common, self._round
             if known is not None:
                 return known
             with self.app.store.read() as connection:
-                decision = boot_for(facts_of(self.app, connection, client))
+                common = common or common_of(self.app, connection)
+                decision = boot_for(facts_of(self.app, connection, client, common))
             with self._lock:
                 if len(self._decisions) >= CACHED_CLIENTS:
                     self._decisions.clear()
                 if began == self._round:
-                    self._decisions[client] = decision
+                    self._common, self._decisions[client] = common, decision
         log.info("machine=%s step=boot-decision why=%s %s", decision.machine or "-", client.mac, decision.reason)
         return decision
 
@@ -172,6 +175,7 @@ class NetbootDirectory:
         with self._lock:
             self._decisions.clear()
             self._fixed.clear()
+            self._common = None
             self._pools = None
             self._round += 1
 
@@ -203,7 +207,7 @@ def script_decision(app: Appliance, query: Mapping[str, str], remote: IPv4Addres
     try:
         with app.store.write() as connection:
             event = BootEvent(kind=EventKind.SCRIPT, mac=mac, address=remote, uuids=client.uuids)
-            bootlog.record(connection, (event,), at=app.clock.now(), silent=True)
+            bootlog.arrive(connection, event, at=app.clock.now())
             decision = boot_for(facts_of(app, connection, client))
             bootlog.script(connection, event, decision, at=app.clock.now())
     except StoreError as error:
@@ -212,14 +216,28 @@ def script_decision(app: Appliance, query: Mapping[str, str], remote: IPv4Addres
     return decision
 
 
-def facts_of(app: Appliance, connection: Connection, client: Client) -> BootFacts:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Common:
+    """What is the same for all clients: how the agent image is started, and the site's console (empty: by profile)."""
+
+    agent: Kernel | None
+    console: str
+
+
+def common_of(app: Appliance, connection: Connection) -> Common:
+    """Read it."""
+    site = sites.current_in(connection)
+    return Common(agent=_agent(app, connection), console=site.console if site else "")
+
+
+def facts_of(app: Appliance, connection: Connection, client: Client, common: Common | None = None) -> BootFacts:
     """Everything that the decision for a client may depend on."""
+    common = common or common_of(app, connection)
     machine = identity.locate(connection, client.mac, client.uuids)
     row = machines.get(connection, machine) if machine else None
-    agent = _agent(app, connection)
     public = app.settings.public_url
     if row is None:
-        return BootFacts(client=client, public_url=public, agent=agent, console=_consoles(connection, ()))
+        return BootFacts(client=client, public_url=public, agent=common.agent, console=_consoles(common, ()))
     profile = next((p for p in app.profiles if p.name == row.machine.profile), None)
     return BootFacts(
         client=client,
@@ -230,9 +248,9 @@ def facts_of(app: Appliance, connection: Connection, client: Client) -> BootFact
         policy=row.machine.policy,
         trouble=row.machine.trouble.kind if row.machine.trouble else None,
         settings=profile.boot if profile else None,
-        console=_consoles(connection, profile.console if profile else ()),
+        console=_consoles(common, profile.console if profile else ()),
         permit_open=row.machine.phase is not Phase.RETIRED and permits.open_of_machine(connection, row.id) is not None,
-        agent=agent,
+        agent=common.agent,
     )
 
 
@@ -264,11 +282,8 @@ def _agent(app: Appliance, connection: Connection) -> Kernel | None:
     )
 
 
-def _consoles(connection: Connection, profile: tuple[str, ...]) -> tuple[str, ...]:
-    site = sites.current_in(connection)
-    if site is not None and site.console:
-        return (site.console,)
-    return profile or DEFAULT_CONSOLES
+def _consoles(common: Common, profile: tuple[str, ...]) -> tuple[str, ...]:
+    return (common.console,) if common.console else profile or DEFAULT_CONSOLES
 
 
 def _pools(connection: Connection) -> tuple[Pool, ...]:

@@ -6,7 +6,7 @@ every viewer may read events, and they are streamed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -59,6 +59,18 @@ def add(
         .returning(schema.event.c.seq)
     )
     return int(result.scalar_one())
+
+
+def add_all(connection: Connection, found: Sequence[EventRow]) -> None:
+    """Append many at once; their ``seq`` is given by the database."""
+    if found:
+        connection.execute(
+            insert(schema.event),
+            [
+                {"at": e.at, "machine": e.machine, "kind": str(e.kind), "text": e.text, "data": rows.dump(dict(e.data))}
+                for e in found
+            ],
+        )
 
 
 def since(connection: Connection, seq: int, limit: int) -> tuple[EventRow, ...]:

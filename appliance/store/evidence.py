@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from appliance.model.identity import Evidence, EvidenceKind
 from appliance.store import rows, schema
@@ -12,19 +12,33 @@ from appliance.store import rows, schema
 _table = schema.evidence
 
 
+_ours = schema.evidence.alias()
+_OF_MACHINE = select(_table.c.kind, _table.c.value).where(_table.c.machine == bindparam("machine"))
+_SHARING = (
+    select(_table.c.machine, _table.c.kind, _table.c.value)
+    .distinct()
+    .join(_ours, _ours.c.machine == _table.c.machine)
+    .where(_ours.c.kind.in_(bindparam("kinds", expanding=True)), _ours.c.value.in_(bindparam("texts", expanding=True)))
+)
+# Asked for every packet of every boot, so they are built once.
+
+
 def of_machine(connection: Connection, machine: str) -> frozenset[Evidence]:
     """Everything that is known of one machine."""
-    found = connection.execute(select(_table.c.kind, _table.c.value).where(_table.c.machine == machine))
+    found = connection.execute(_OF_MACHINE, {"machine": machine})
     return frozenset(Evidence(EvidenceKind(kind), value) for kind, value in found)
 
 
 def sharing(connection: Connection, evidence: Iterable[Evidence]) -> dict[str, frozenset[Evidence]]:
     """Every machine that shares at least one piece of ``evidence``, with all that is known of it."""
-    machines: set[str] = set()
-    for item in evidence:
-        query = select(_table.c.machine).where(_table.c.kind == item.kind, _table.c.value == item.value)
-        machines.update(connection.execute(query).scalars())
-    return {machine: of_machine(connection, machine) for machine in sorted(machines)}
+    pieces = frozenset(evidence)
+    found: dict[str, set[Evidence]] = {}
+    if not pieces:
+        return {}
+    asked = {"kinds": sorted({item.kind.value for item in pieces}), "texts": sorted({item.value for item in pieces})}
+    for machine, kind, value in connection.execute(_SHARING, asked):
+        found.setdefault(machine, set()).add(Evidence(EvidenceKind(kind), value))
+    return {machine: frozenset(found[machine]) for machine in sorted(found) if found[machine] & pieces}
 
 
 def last_seen(connection: Connection, kind: EvidenceKind, value: str) -> dict[str, float]:

@@ -6,12 +6,13 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, func, insert, or_, select, update
 
 from agent.wire import from_data
 from appliance.model.machine import Machine, Phase, Policy, Trouble
 from appliance.store import rows, schema
 
+_GET = select(schema.machine).where(schema.machine.c.id == bindparam("machine"))
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 
 
@@ -43,7 +44,7 @@ def add(connection: Connection, *, at: float, policy: Policy = Policy.USE) -> st
 
 def get(connection: Connection, machine_id: str) -> MachineRow | None:
     """The machine with this id."""
-    row = connection.execute(select(schema.machine).where(schema.machine.c.id == machine_id)).mappings().first()
+    row = connection.execute(_GET, {"machine": machine_id}).mappings().first()
     return _row(row) if row else None
 
 

@@ -49,9 +49,9 @@ machine = Table(
 evidence = Table(
     "evidence",
     metadata,
-    Column("kind", String(16), primary_key=True),  # uuid, board-serial, system-serial, mac, pi-serial, tpm-ek
+    Column("kind", String(16), primary_key=True),  # `appliance.model.identity.EvidenceKind`
     Column("value", String(128), primary_key=True),
-    Column("machine", String(16), ForeignKey("machine.id"), primary_key=True),
+    Column("machine", String(16), ForeignKey("machine.id"), primary_key=True, index=True),
     Column("first_seen", Float, nullable=False),
     Column("last_seen", Float, nullable=False),
 )

@@ -186,6 +186,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["machine"], ["machine.id"], name=op.f("fk_evidence_machine_machine")),
         sa.PrimaryKeyConstraint("kind", "value", "machine", name=op.f("pk_evidence")),
     )
+    op.create_index(op.f("ix_evidence_machine"), "evidence", ["machine"], unique=False)
     op.create_table(
         "inventory",
         sa.Column("machine", sa.String(length=16), nullable=False),
