@@ -219,17 +219,21 @@ def test_every_disk_of_a_planned_machine_has_a_why(given_scene: Scene) -> None:
     assert render(made, observed(found)).endswith("\n")
 
 
+def assert_unique(made: Plan) -> None:
+    names = [allocation.name for allocation in made.allocations]
+    addresses = [allocation.address for allocation in made.allocations if allocation.address]
+    assert len(set(names)) == len(names)
+    assert len(set(addresses)) == len(addresses)
+
+
 @LAWS
 @given(scenes)
 def test_names_and_addresses_are_unique(given_scene: Scene) -> None:
     site, found = given_scene
     made = make(site, found)
-    names = [allocation.name for allocation in made.allocations]
-    addresses = [allocation.address for allocation in made.allocations if allocation.address]
-    assert len(set(names)) == len(names)
-    assert len(set(addresses)) == len(addresses)
-    for address in addresses:
-        value = IPv4Address(address)
+    assert_unique(made)
+    for allocation in made.allocations:
+        value = IPv4Address(allocation.address)
         assert value in site.provisioning.cidr
         assert not site.provisioning.first <= value <= site.provisioning.last
         assert value != site.provisioning.appliance
@@ -263,3 +267,20 @@ def test_adding_a_machine_moves_nothing_that_stands(given_scene: Scene, seed: in
     assert all(after[who] == allocation for who, allocation in before.items())
     later = {machine.machine.id for machine in found} - {step.machine for step in made.steps}
     assert {step.machine for step in again.steps} <= {newcomer.machine.id} | later
+    assert_unique(again)
+
+
+@LAWS
+@given(scenes, st.integers(0, 2**32))
+def test_a_retry_keeps_what_was_given(given_scene: Scene, seed: int) -> None:
+    """Also when a machine has gone meanwhile whose name or address would now be the lowest that is free."""
+    site, found = given_scene
+    made = make(site, found)
+    rest = list(found)
+    rest.pop(Random(seed).randrange(len(rest)))
+    again = make(site, (*rest, replace(machine(Random(seed), 7), expected="")), made)
+    before = {allocation.machine: allocation for allocation in made.allocations}
+    for allocation in again.allocations:
+        earlier = before.get(allocation.machine, allocation)
+        assert (allocation.name, allocation.address) == (earlier.name, earlier.address)
+    assert_unique(again)
