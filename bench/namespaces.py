@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 import psutil
 
 SERVER, CLIENT = "10.98.0.1", "10.98.0.2"
+_NUMBERS = itertools.count()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +38,8 @@ def joined(name: str) -> Iterator[Pair]:
     """Make the pair, and remove it whatever happens. Needs root."""
     if os.geteuid() != 0:
         raise PermissionError("the bench makes network namespaces and must be run as root")
-    pair = Pair(server=f"rs-{name}-s{os.getpid()}", client=f"rs-{name}-c{os.getpid()}")
+    unique = f"{os.getpid()}-{next(_NUMBERS)}"
+    pair = Pair(server=f"rs-{name}-s{unique}", client=f"rs-{name}-c{unique}")
     try:
         for namespace in (pair.server, pair.client):
             _ip("netns", "add", namespace)

@@ -40,7 +40,7 @@ class _Session:
     """One transfer on its socket."""
 
     __slots__ = (
-        "ahead", "ahead_at", "ahead_step", "client", "deadline", "descriptor", "name", "size",
+        "ahead", "ahead_at", "ahead_step", "client", "deadline", "descriptor", "name", "request", "size",
         "started", "transfer", "tries", "udp", "use_segments",
     )  # fmt: skip
 
@@ -50,6 +50,7 @@ class _Session:
         self.name = name
         self.descriptor, self.size = file
         self.transfer = tftp.Transfer(self.size, terms)
+        self.request = b""
         self.tries = 0
         self.started = time.monotonic()
         self.deadline = 0.0
@@ -184,7 +185,7 @@ class TftpServer:
 
     def _start(self, data: bytes, client: tuple[str, int], own: IPv4Address, link: Link) -> None:
         request = tftp.parse_request(data)
-        if self._is_repeated(client, request.name):
+        if self._is_repeated(client, data):
             return
         if len(self.sessions) >= MOST_TRANSFERS:
             raise tftp.RefusedRequestError(tftp.ErrorCode.UNDEFINED, "busy", "too many transfers, try again")
@@ -196,6 +197,7 @@ class TftpServer:
             raise tftp.RefusedRequestError(tftp.ErrorCode.UNDEFINED, "socket", f"no socket: {failed}") from failed
         terms = tftp.negotiate(request.options, size=size, mtu=link.mtu)
         session = _Session(udp, request.name, (descriptor, size), terms)
+        session.request = data
         self.sessions[udp.fileno()] = session
         self.poll.register(udp.fileno(), select.EPOLLIN)
         self.counters.add("transfers")
@@ -204,12 +206,14 @@ class TftpServer:
         self._event(EventKind.TFTP_START, session, detail)
         self._push(session)
 
-    def _is_repeated(self, client: tuple[str, int], name: str) -> bool:
-        """Whether a request was sent again before our answer came: the running transfer repeats that by itself. Anything
-        else from the same port means that the client began anew (ROMs with a fixed port): the old transfer ends."""
+    def _is_repeated(self, client: tuple[str, int], data: bytes) -> bool:
+        """Whether the same request was sent again before our answer came: then that is repeated. Another request from the
+        same port means that the client began anew (ROMs with a fixed port): its old transfer ends."""
         for session in self.sessions.values():
             if session.client == client:
-                if session.name == name and session.transfer.acked <= 0 and session.tries == 0:
+                if session.request == data and session.transfer.acked <= 0:
+                    session.transfer.rewind()
+                    self._push(session)
                     return True
                 self._abort(session, "the client began anew")
                 return False
