@@ -1,6 +1,6 @@
 """TFTP: server CPU seconds per 100 MB against atftpd, at the block and window sizes that boot firmware asks for.
 
-The client is atftp for both. It is a request per file of 25 MB, scaled; the wall time is the client's as much as the server's.
+The client is atftp for both. One file of 25 MB is read, and scaled; the wall time is the client's as much as the server's.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.namespaces import Pair, cpu_seconds, joined, running
 from bench.namespaces import SERVER as ADDRESS
+from bench.namespaces import Pair, cpu_seconds, joined, running
 from bench.row import Row
 
 SIZE = 25_000_000

@@ -29,10 +29,13 @@ PORT = 69
 READ_AHEAD = 256 << 10
 MOST_TRANSFERS = 512
 TRIES = 6
+LONGEST_WAIT = 16.0
 UDP_SEGMENT = 103
 #: A datagram that the kernel shall cut has at most this many bytes (65535 less the headers).
 LARGEST_BURST = 65_000
 IP_PKTINFO = 8
+#: Plain numbers for the path that every block takes.
+ACK, ERROR = int(tftp.Opcode.ACK), int(tftp.Opcode.ERROR)
 TICK_SECONDS = 0.25
 
 
@@ -54,25 +57,26 @@ class _Session:
         self.tries = 0
         self.started = time.monotonic()
         self.deadline = 0.0
-        self.ahead = memoryview(b"")
+        self.ahead = b""
         self.ahead_at = 0
         self.ahead_step = max(READ_AHEAD // terms.block, 1) * terms.block
         self.use_segments = terms.window > 1
 
-    def block(self, number: int) -> memoryview:
+    def block(self, number: int) -> bytes:
         """The content of block ``number`` (1 …)."""
         size = self.transfer.terms.block
         start = (number - 1) * size - self.ahead_at
         if start < 0 or start >= len(self.ahead):
             self.ahead_at = (number - 1) * size
-            self.ahead = memoryview(os.pread(self.descriptor, self.ahead_step, self.ahead_at))
+            self.ahead = os.pread(self.descriptor, self.ahead_step, self.ahead_at)
             start = 0
         return self.ahead[start : start + size]
 
     def push(self, now: float) -> None:
         """Send the OACK, or the blocks that the window allows. Raises `OSError` when the client is gone."""
         transfer = self.transfer
-        self.deadline = now + min(transfer.terms.timeout * 2 ** max(self.tries - 1, 0), 16.0)
+        wait = transfer.terms.timeout
+        self.deadline = now + (wait if self.tries < 2 else min(wait * 2.0 ** (self.tries - 1), LONGEST_WAIT))
         if transfer.acked < 0:
             self.udp.send(tftp.oack(transfer.terms))
             return
@@ -81,7 +85,7 @@ class _Session:
             self._burst(blocks)
         else:
             for number in blocks:
-                self.udp.sendmsg((_HEADERS[number & 0xFFFF], self.block(number)))
+                self.udp.send(_HEADERS[number & 0xFFFF] + self.block(number))
         if blocks:
             transfer.advance(blocks[-1])
 
@@ -90,9 +94,7 @@ class _Session:
         segment = self.transfer.terms.block + 4
         most = max(LARGEST_BURST // segment, 1)
         for start in range(0, len(blocks), most):
-            parts: list[bytes | memoryview] = []
-            for number in blocks[start : start + most]:
-                parts += (_HEADERS[number & 0xFFFF], self.block(number))
+            parts = [_HEADERS[number & 0xFFFF] + self.block(number) for number in blocks[start : start + most]]
             try:
                 self.udp.sendmsg(parts, [(socket.IPPROTO_UDP, UDP_SEGMENT, struct.pack("=H", segment))])
             except OSError as error:
@@ -100,8 +102,8 @@ class _Session:
                     raise
                 # No segmentation here (an old kernel, a strange device): one by one from now on.
                 self.use_segments = False
-                for index in range(0, len(parts), 2):
-                    self.udp.sendmsg(parts[index : index + 2])
+                for part in parts:
+                    self.udp.send(part)
 
     def close(self) -> None:
         self.udp.close()
@@ -136,13 +138,14 @@ class TftpServer:
         """Answer until `stop`."""
         next_tick = 0.0
         while self.running:
-            for number, _ in self.poll.poll(TICK_SECONDS if self.sessions else 5.0):
+            ready = self.poll.poll(TICK_SECONDS if self.sessions else 5.0)
+            now = time.monotonic()
+            for number, _ in ready:
                 session = self.sessions.get(number)
                 if session is not None:
-                    self._continue(session)
+                    self._continue(session, now)
                 elif number in self.listeners:
                     self._listen(*self.listeners[number])
-            now = time.monotonic()
             if now >= next_tick:
                 next_tick = now + TICK_SECONDS
                 self._tick(now)
@@ -204,7 +207,7 @@ class TftpServer:
         detail = f"{request.name} {size} bytes, blocks of {terms.block}, window {terms.window}"
         log.info("machine=? address=%s step=tftp-start why=%s", client[0], detail)
         self._event(EventKind.TFTP_START, session, detail)
-        self._push(session)
+        self._push(session, session.started)
 
     def _is_repeated(self, client: tuple[str, int], data: bytes) -> bool:
         """Whether the same request was sent again before our answer came: then that is repeated. Another request from the
@@ -213,7 +216,7 @@ class TftpServer:
             if session.client == client:
                 if session.request == data and session.transfer.acked <= 0:
                     session.transfer.rewind()
-                    self._push(session)
+                    self._push(session, time.monotonic())
                     return True
                 self._abort(session, "the client began anew")
                 return False
@@ -238,7 +241,7 @@ class TftpServer:
 
     # -- running transfers
 
-    def _continue(self, session: _Session) -> None:
+    def _continue(self, session: _Session, now: float) -> None:
         try:
             data = session.udp.recv(1024)
         except BlockingIOError:
@@ -248,19 +251,19 @@ class TftpServer:
             return
         if len(data) < 4 or data[0] != 0:
             return
-        if data[1] == tftp.Opcode.ACK:
+        if data[1] == ACK:
             if session.transfer.acknowledge(data[2] << 8 | data[3]):
                 session.tries = 0
-                self._push(session)
+                self._push(session, now)
             elif session.transfer.done:
                 self._finish(session)
-        elif data[1] == tftp.Opcode.ERROR:
+        elif data[1] == ERROR:
             text = data[4:].split(b"\0")[0].decode("ascii", "replace")
             self._abort(session, f"the client ended it: {data[2] << 8 | data[3]} {text}".rstrip())
 
-    def _push(self, session: _Session) -> None:
+    def _push(self, session: _Session, now: float) -> None:
         try:
-            session.push(time.monotonic())
+            session.push(now)
         except BlockingIOError:
             pass  # the send buffer is full; the deadline sends the rest
         except OSError as gone:
@@ -276,7 +279,7 @@ class TftpServer:
                 continue
             self.counters.add("timeouts")
             session.transfer.rewind()
-            self._push(session)
+            self._push(session, now)
 
     def _finish(self, session: _Session) -> None:
         seconds = time.monotonic() - session.started
