@@ -152,7 +152,7 @@ class Appliance:
         self._process = None
 
     def _environment(self) -> dict[str, str]:
-        arguments = {"RACKSEED_KERNEL_ARGUMENTS": LAB_KERNEL_ARGUMENTS}
+        arguments = {"RACKSEED_KERNEL_ARGUMENTS": " ".join(LAB_KERNEL_ARGUMENTS)}
         return {**command_environment(cache=self.cache), **arguments, "RACKSEED_STATE": str(self.state)}
 
 

@@ -16,7 +16,8 @@ from appliance.rehearsal.console import gave_up, is_tcg_panic
 from appliance.rehearsal.description import RackDescription
 from appliance.rehearsal.errors import MachineError, WaitError
 from appliance.rehearsal.machine import VirtualMachine, prepare_files
-from appliance.rehearsal.namespace import Namespace
+from appliance.rehearsal.namespace import BRIDGE, Namespace
+from appliance.rehearsal.router import Router
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class Rack:
         self.start = time.monotonic()
         self._firmware = firmware
         self._namespace: Namespace | None = None
+        self._router: Router | None = None
 
     @property
     def namespace(self) -> Namespace:
@@ -53,6 +55,7 @@ class Rack:
     def __enter__(self) -> Rack:
         self.logs.mkdir(parents=True, exist_ok=True)
         self._namespace = Namespace.create(self.description.network)
+        self._router = Router(self._namespace.name, BRIDGE)
         try:
             for machine in self.description.machines:
                 files, plain = prepare_files(machine, self._namespace, self.folder / "machines", self._firmware)
@@ -69,6 +72,8 @@ class Rack:
     ) -> None:
         for machine in self.machines.values():
             machine.remove()
+        if self._router is not None:
+            self._router.close()
         self.namespace.remove()
 
     def power_on(self, *names: str) -> None:

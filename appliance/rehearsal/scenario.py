@@ -24,8 +24,9 @@ from appliance.rehearsal.description import (
 )
 from appliance.rehearsal.errors import RehearsalError
 
-LAB_KERNEL_ARGUMENTS = "no_timer_check"
-"""For guests of QEMU's TCG: under load the kernel finds that its "IO-APIC + timer doesn't work" and panics."""
+LAB_KERNEL_ARGUMENTS = ("no_timer_check", "quiet")
+"""For guests of QEMU's TCG: under load the kernel finds that its "IO-APIC + timer doesn't work" and panics; and every
+character on an emulated serial line costs."""
 GIB = 1 << 30
 SYSTEM_DISK = 5 * GIB
 BLOCK = 1 << 20
@@ -146,7 +147,7 @@ def site_text(rack: RackDescription, *, by_rule: tuple[str, ...], ssh_key: str) 
         "domain: demo.example",
         "networks:",
         f"  provisioning: {{cidr: {NETWORK.network}, appliance: {NETWORK.ip}}}",
-        f"kernel_arguments: [{LAB_KERNEL_ARGUMENTS}]",
+        f"kernel_arguments: [{', '.join(LAB_KERNEL_ARGUMENTS)}]",
         "machines:",
     ]
     lines += [f"  - {{name: {machine.name}, serial: {machine.smbios.serial}}}" for machine in rack.machines]
