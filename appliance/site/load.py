@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from functools import cache
 from importlib import resources
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -70,13 +71,19 @@ def _load(document: Document, profiles: Iterable[Profile] | None, systems: Colle
     file, problems = document.convert(SiteFile, SCALARS)
     if file is None:
         raise SiteError(problems)
-    known = tuple(profile.name for profile in (load_profiles() if profiles is None else profiles))
+    known = _shipped() if profiles is None else tuple(profile.name for profile in profiles)
     names = operating_systems() if systems is None else tuple(systems)
     network = _provisioning(file.provisioning) if file.provisioning else None
     found = [*problems, *check(Checked(document=document, file=file, network=network, before=problems), known, names)]
     if found or network is None or file.site is None:
         raise SiteError(found)
     return _site(file, file.site, network)
+
+
+@cache
+def _shipped() -> tuple[str, ...]:
+    """Names of the profiles that ship; they don't change while we run."""
+    return tuple(profile.name for profile in load_profiles())
 
 
 def _site(file: SiteFile, name: str, network: ProvisioningNetwork) -> Site:
