@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from pathlib import Path
 
@@ -54,12 +53,11 @@ def serve(
     """Run the appliance (ROLE all), or one of its processes: http (public files), https (people and enrolment), agents
     (mutual TLS), netboot (DHCP, TFTP), worker (steps and deadlines)."""
     from appliance.model.settings import Settings  # noqa: PLC0415 - start-up time
-    from appliance.serve import environment, lifeline, prepare  # noqa: PLC0415 - start-up time
+    from appliance.serve import environment, journal, prepare  # noqa: PLC0415 - start-up time
     from appliance.serve.processes import run  # noqa: PLC0415 - start-up time
     from appliance.site.load import SiteError  # noqa: PLC0415 - start-up time
 
-    supervised = lifeline.follow_supervisor()
-    _log_to_stderr(role)
+    journal.start(role)
     try:
         settings = Settings(
             state=state.absolute(),
@@ -72,18 +70,8 @@ def serve(
             database=database,
             kernel_arguments=environment.kernel_arguments(os.environ),
         )
-        if not supervised:
-            settings = prepare.prepare(settings, site)
-        run(role, settings)
+        run(role, prepare.prepare(settings, site))
     except (environment.SettingsError, SiteError) as error:
         raise UserError(str(error)) from error
     except prepare.PrepareError as error:
         raise CommandError(str(error)) from error
-
-
-def _log_to_stderr(role: str) -> None:
-    """One line per record. The journal stamps its lines itself."""
-    stamp = "" if os.environ.get("JOURNAL_STREAM") else "%(asctime)s "
-    name = "rackseed" if role == "all" else f"rackseed-{role}"
-    logging.basicConfig(level=logging.INFO, format=f"{stamp}{name} %(levelname)s %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)

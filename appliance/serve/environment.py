@@ -1,4 +1,4 @@
-"""Settings of a process as environment variables: the one form that the supervisor, systemd and a shell all have."""
+"""Settings that come as environment variables, from a unit's EnvironmentFile or a shell; the rest are options of click."""
 
 from __future__ import annotations
 
@@ -7,16 +7,9 @@ from collections.abc import Mapping
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from appliance.model.settings import Settings
-
-STATE = "RACKSEED_STATE"
 CACHE = "RACKSEED_CACHE"
 ADDRESS = "RACKSEED_ADDRESS"
 INTERFACES = "RACKSEED_INTERFACES"
-HTTP_PORT = "RACKSEED_HTTP_PORT"
-HTTPS_PORT = "RACKSEED_HTTPS_PORT"
-AGENT_PORT = "RACKSEED_AGENT_PORT"
-DATABASE = "RACKSEED_DATABASE"
 KERNEL_ARGUMENTS = "RACKSEED_KERNEL_ARGUMENTS"
 
 
@@ -30,21 +23,6 @@ def default_cache() -> Path:
         if value := os.environ.get(name, ""):
             return Path(value)
     return Path.home() / ".cache" / "rackseed"
-
-
-def to_environment(settings: Settings) -> dict[str, str]:
-    """What `rackseed serve ROLE` reads back."""
-    return {
-        STATE: str(settings.state),
-        CACHE: str(settings.cache),
-        ADDRESS: str(settings.address),
-        INTERFACES: ",".join(settings.interfaces),
-        HTTP_PORT: str(settings.http_port),
-        HTTPS_PORT: str(settings.https_port),
-        AGENT_PORT: str(settings.agent_port),
-        DATABASE: settings.database,
-        KERNEL_ARGUMENTS: " ".join(settings.kernel_arguments),
-    }
 
 
 def interfaces(environment: Mapping[str, str]) -> tuple[str, ...]:

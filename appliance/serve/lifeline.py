@@ -8,10 +8,7 @@ import signal
 import socket
 import sys
 
-SUPERVISOR = "RACKSEED_SUPERVISOR"
-"""Environment variable that holds the process id of the supervisor, for its children."""
-
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15  # linux/prctl.h
 
 
 def die_with(parent: int) -> None:
@@ -27,13 +24,9 @@ def die_with(parent: int) -> None:
         sys.exit("the process that started this one is gone")
 
 
-def follow_supervisor() -> bool:
-    """Die with the supervisor when there is one; says whether there is."""
-    supervisor = os.environ.get(SUPERVISOR, "")
-    if not supervisor:
-        return False
-    die_with(int(supervisor))
-    return True
+def name_process(name: str) -> None:
+    """What ``ps -o comm`` and ``top`` show; the kernel keeps 15 bytes."""
+    ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode()[:15], 0, 0, 0)
 
 
 def notify(state: str) -> None:

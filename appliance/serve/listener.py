@@ -157,6 +157,9 @@ def _bound(arbiter: Any) -> None:
     for listening in arbiter.LISTENERS:
         listening.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, pause)
         listening.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, pause)
+        if listening.sock.family == socket.AF_INET:
+            # A connection comes to us with its first bytes: one that says nothing costs no thread (tcp(7)).
+            listening.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, SLOW_SECONDS)
 
 
 def _forked(_arbiter: Any, _worker: Any) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
+import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from appliance.model.settings import Settings
-from appliance.serve import environment, lifeline
-from appliance.serve.supervisor import Supervisor, children_of
+from appliance.serve import journal, lifeline
+from appliance.serve.prepare import PrepareError
+from appliance.serve.supervisor import Child, Supervisor
 
 ROLES = ("worker", "http", "https", "agents", "netboot")
 """In the order in which they start: machines are answered last."""
@@ -16,6 +21,8 @@ ROLES = ("worker", "http", "https", "agents", "netboot")
 HTTP_THREADS = 32
 PEOPLE_THREADS = 64  # up to 40 of them hold event streams
 AGENT_THREADS = 16
+
+log = logging.getLogger(__name__)
 
 
 def run(role: str, settings: Settings) -> None:
@@ -29,12 +36,30 @@ def run(role: str, settings: Settings) -> None:
 def run_all(settings: Settings) -> None:
     """The supervisor; netboot runs only when an interface is named."""
     roles = tuple(role for role in ROLES if role != "netboot" or settings.interfaces)
-    inherited = {**os.environ, **environment.to_environment(settings)}
-    inherited.pop("NOTIFY_SOCKET", None)
-    supervisor = Supervisor(children=children_of(roles), environment=inherited)
+    _import_all()
+    children = tuple(Child(role=role, run=partial(_run_child, role, settings)) for role in roles)
     _say(settings, roles)
     lifeline.notify("READY=1")
-    supervisor.run()
+    os.environ.pop("NOTIFY_SOCKET", None)
+    Supervisor(children=children).run()
+
+
+def _run_child(role: str, settings: Settings) -> None:
+    """A role in a process of its own; what it can't do is one line of the log, not a traceback."""
+    journal.name_lines(role)
+    try:
+        RUNNERS[role](settings)
+    except PrepareError as error:
+        log.error("process=%s why=%s", role, error)
+        sys.exit(1)
+
+
+def _import_all() -> None:
+    """Before the forks: each child would import the same for itself. What is there now is not looked at again by the
+    garbage collector, so that its memory stays shared."""
+    for module in ("agents", "listener", "netboot", "people", "public", "worker"):
+        importlib.import_module(f"appliance.serve.{module}")
+    gc.freeze()
 
 
 def _say(settings: Settings, roles: tuple[str, ...]) -> None:

@@ -1,21 +1,24 @@
 """Runs the processes of the appliance: starts them again with growing pauses, ends them together.
 
-Nothing is passed to a child but its role and the environment, so a child is the same as a unit that systemd starts. The
-children ask the kernel to be killed when this process dies (`lifeline`), so `kill -9` of it leaves nothing behind.
+The children are forks of this process, which has imported everything by then: they start in milliseconds and share its
+memory. It has no threads, so forking is safe. Each asks the kernel to be killed when this process dies (`lifeline`), so
+`kill -9` of it leaves nothing behind.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import select
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+import traceback
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
+from typing import NoReturn
 
 from appliance.serve import lifeline
 
@@ -36,11 +39,11 @@ def pause_after(failures: int) -> float:
 
 @dataclass(slots=True, kw_only=True)
 class Child:
-    """One role and, while it runs, its process. Times are of the monotonic clock."""
+    """One role and, while it lives, its process id (else 0). Times are of the monotonic clock."""
 
     role: str
-    argv: tuple[str, ...]
-    process: subprocess.Popen[bytes] | None = None
+    run: Callable[[], None]
+    pid: int = 0
     started: float = 0.0
     failures: int = 0
     start_at: float = 0.0
@@ -51,7 +54,6 @@ class Supervisor:
     """``children`` are started in their order. ``run`` returns when it was told to stop and all of them ended."""
 
     children: Sequence[Child]
-    environment: Mapping[str, str]
     stopping: bool = False
     hurry: bool = False
     _wake: tuple[int, int] = field(default=(-1, -1))
@@ -83,30 +85,65 @@ class Supervisor:
     def _forward(self, number: int, _frame: FrameType | None) -> None:
         """SIGHUP: the boot servers read their pools again; the listeners have nothing to read again."""
         for child in self.children:
-            if child.process is not None and child.role == "netboot":
-                child.process.send_signal(number)
+            if child.pid and child.role == "netboot":
+                _send(child.pid, number)
 
     def _start_due(self) -> None:
         now = time.monotonic()
         for child in self.children:
-            if child.process is None and child.start_at <= now and not self.stopping:
-                environment = {**self.environment, lifeline.SUPERVISOR: str(os.getpid())}
-                child.process = subprocess.Popen(child.argv, env=environment, stdin=subprocess.DEVNULL)
-                child.started = now
-                log.info("process=%s pid=%d why=started", child.role, child.process.pid)
+            if not child.pid and child.start_at <= now and not self.stopping:
+                child.pid, child.started = self._fork(child), now
+                log.info("process=%s pid=%d why=started", child.role, child.pid)
+
+    def _fork(self, child: Child) -> int:
+        parent = os.getpid()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid == 0:
+            self._become(child, parent)
+        return pid
+
+    def _become(self, child: Child, parent: int) -> NoReturn:
+        """In the new process: nothing of the supervisor may go on here, whatever happens."""
+        code = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            for descriptor in self._wake:
+                os.close(descriptor)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)
+            lifeline.die_with(parent)
+            lifeline.name_process(f"rackseed-{child.role}")
+            child.run()
+            code = 0
+        except SystemExit as error:
+            code = error.code if isinstance(error.code, int) else 1
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            with contextlib.suppress(OSError, ValueError):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            os._exit(code)
 
     def _reap(self) -> None:
         now = time.monotonic()
         for child in self.children:
-            if child.process is None or (code := child.process.poll()) is None:
+            if not child.pid:
+                continue
+            pid, status = os.waitpid(child.pid, os.WNOHANG)
+            if not pid:
                 continue
             child.failures = 0 if now - child.started >= STEADY_SECONDS else child.failures + 1
             pause = pause_after(child.failures)
-            child.process, child.start_at = None, now + pause
-            log.error("process=%s status=%d why=ended; starts again in %.1f s", child.role, code, pause)
+            child.pid, child.start_at = 0, now + pause
+            code = os.waitstatus_to_exitcode(status)
+            if not self.stopping:
+                log.error("process=%s status=%d why=ended; starts again in %.1f s", child.role, code, pause)
 
     def _until_next_start(self) -> float | None:
-        waiting = [child.start_at for child in self.children if child.process is None]
+        waiting = [child.start_at for child in self.children if not child.pid]
         return max(0.0, min(waiting) - time.monotonic()) if waiting else None
 
     def _sleep(self, seconds: float | None) -> None:
@@ -116,21 +153,26 @@ class Supervisor:
             os.read(self._wake[0], 4096)
 
     def _end(self) -> None:
-        running = [child.process for child in self.children if child.process is not None]
-        for process in running:
-            process.terminate()
+        for child in self.children:
+            if child.pid:
+                _send(child.pid, signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
-        while any(process.poll() is None for process in running):
+        while self._running():
             left = deadline - time.monotonic()
             if left <= 0 or self.hurry:
                 break
             self._sleep(left)
-        for process in running:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
+        for child in self.children:
+            if child.pid:
+                _send(child.pid, signal.SIGKILL)
+                os.waitpid(child.pid, 0)
+                child.pid = 0
+
+    def _running(self) -> bool:
+        self._reap()
+        return any(child.pid for child in self.children)
 
 
-def children_of(roles: Sequence[str]) -> tuple[Child, ...]:
-    """One child per role: this program again, with `serve ROLE`."""
-    return tuple(Child(role=role, argv=(sys.executable, "-m", "appliance.cli.main", "serve", role)) for role in roles)
+def _send(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
