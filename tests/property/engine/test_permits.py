@@ -39,6 +39,9 @@ class Permits(RuleBasedStateMachine):
         self.seen: list[Order] = []
         self.claims: dict[str, set[str]] = {}
         self.over: set[str] = set()
+        self.worker(3.0)
+        self.poll(0)
+        self.poll(1)
 
     def teardown(self) -> None:
         if hasattr(self, "world"):
@@ -65,7 +68,7 @@ class Permits(RuleBasedStateMachine):
         if self.world.machine(self.boxes[box]).phase is not Phase.RETIRED:
             self.world.boot(self.boxes[box], self.nonce(box))
 
-    @rule(box=BOX, pick=st.integers(0, 30), boot=st.integers(0, 3))
+    @rule(box=BOX, pick=st.integers(0, 5), boot=st.sampled_from([0, 0, 1]))
     def claim(self, box: int, pick: int, boot: int) -> None:
         """Any order of anybody's, with the nonce of any boot; mostly the newest."""
         if not self.seen:
@@ -89,7 +92,7 @@ class Permits(RuleBasedStateMachine):
         assert row is not None
         assert row.machine.policy is Policy.USE
 
-    @rule(box=BOX, pick=st.integers(0, 30), state=st.sampled_from(ProgressState))
+    @rule(box=BOX, pick=st.integers(0, 5), state=st.sampled_from(ProgressState))
     def tell(self, box: int, pick: int, state: ProgressState) -> None:
         if not self.seen:
             return
@@ -143,5 +146,5 @@ def test_permits(template: Path, tmp_path: Path) -> None:
     Permits.template, Permits.folder = template, tmp_path / "state"
     run_state_machine_as_test(
         Permits,
-        settings=settings(max_examples=25, stateful_step_count=30, deadline=None, derandomize=True),
+        settings=settings(max_examples=15, stateful_step_count=30, deadline=None, derandomize=True),
     )
