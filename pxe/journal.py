@@ -10,7 +10,8 @@ from pxe.ports import BootEvent, Directory, DirectoryError
 
 log = logging.getLogger("pxe.journal")
 FLUSH_SECONDS = 0.2
-LARGEST_BATCH = 2000
+#: The directory's writes wait for each other: a short batch lets the leases of waiting ACKs through in between.
+LARGEST_BATCH = 100
 #: When the directory can't be asked for so long that this many wait, the oldest are dropped and counted.
 WAITING = 50_000
 

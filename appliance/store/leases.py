@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
-from sqlalchemy import Connection, RowMapping, delete, or_, select
+from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, or_, select
 
-from appliance.store import rows, schema
+from appliance.store import schema
 from pxe.ports import Lease
 
 _table = schema.lease
@@ -18,23 +18,36 @@ def everything(connection: Connection) -> tuple[Lease, ...]:
     return tuple(sorted(found, key=lambda lease: lease.address))
 
 
+_FORGET = delete(_table).where(or_(_table.c.key == bindparam("its_key"), _table.c.address == bindparam("its_address")))
+_INSERT = insert(_table)
+
+
 def put(connection: Connection, leases: tuple[Lease, ...]) -> None:
-    """Store leases. An address or a client that had another lease loses the old one."""
-    for lease in leases:
-        connection.execute(
-            delete(_table).where(
-                or_(_table.c.key == lease.key, _table.c.address == str(lease.address)),
-            )
-        )
-        rows.upsert(
-            connection,
-            _table,
-            address=str(lease.address),
-            key=lease.key,
-            mac=lease.mac,
-            expires=lease.expires,
-            hostname=lease.hostname,
-        )
+    """Store leases, a whole batch of ACKs with two statements. An address or a client that had another lease loses the
+    old one; of two in one batch the later one counts."""
+    batch: list[Lease] = []
+    keys, addresses = set[str](), set[IPv4Address]()
+    for lease in reversed(leases):
+        if lease.key not in keys and lease.address not in addresses:
+            batch.append(lease)
+        keys.add(lease.key)
+        addresses.add(lease.address)
+    if not batch:
+        return
+    connection.execute(_FORGET, [{"its_key": lease.key, "its_address": str(lease.address)} for lease in batch])
+    connection.execute(
+        _INSERT,
+        [
+            {
+                "address": str(lease.address),
+                "key": lease.key,
+                "mac": lease.mac,
+                "expires": lease.expires,
+                "hostname": lease.hostname,
+            }
+            for lease in batch
+        ],
+    )
 
 
 def of_address(connection: Connection, address: IPv4Address) -> Lease | None:
