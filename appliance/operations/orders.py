@@ -24,11 +24,12 @@ from appliance.effects.certificates import read_peer
 from appliance.engine.orders import issue_again, obstacle
 from appliance.engine.registry import Tools
 from appliance.operations.context import Appliance
+from appliance.operations.enrolment import issue_certificate
 from appliance.operations.errors import Conflict, Invalid, NotFound, NotSignedIn
 from appliance.operations.rendering import render_files
 from appliance.operations.reports import POLL_SECONDS, caller_of_certificate
 from appliance.store import certificates, events, machines, orders, permits, plans, steps
-from appliance.store.certificates import CertificateRow, CertificateState
+from appliance.store.certificates import CertificateState
 from appliance.store.events import Happening
 from appliance.store.orders import ACTIVE, OrderRow, OrderState
 from appliance.store.permits import OPEN, PermitRow, PermitState
@@ -205,27 +206,18 @@ def certify(app: Appliance, machine_id: str, request: CertificateRequest) -> Cer
                 raise Invalid("the installed system needs a key of its own", (("csr", "is the agent image's key"),))
             if row.state is CertificateState.WAITING:
                 return CertificateReply(certificate=row.pem)
-        return CertificateReply(certificate=_issue(app, connection, machine_id, request.csr))
-
-
-def _issue(app: Appliance, connection: Connection, machine_id: str, csr: str) -> str:
-    now = app.clock.now()
-    issued = app.authority.issue(csr, machine=machine_id, environment=Environment.INSTALLED)
-    row = CertificateRow(
-        serial=issued.serial,
-        machine=machine_id,
-        environment=Environment.INSTALLED,
-        pem=issued.pem,
-        key_sha256=issued.key_sha256,
-        state=CertificateState.WAITING,
-        not_after=issued.not_after,
-        created=now,
-    )
-    certificates.add(connection, row)
-    text = "a certificate for the installed system was issued; it counts from its first report on"
-    data = {"serial": issued.serial}
-    events.add(connection, at=now, machine=machine_id, kind=Happening.CERTIFICATE, text=text, data=data)
-    return issued.pem
+        issued = issue_certificate(
+            app,
+            connection,
+            machine_id,
+            request.csr,
+            environment=Environment.INSTALLED,
+            state=CertificateState.WAITING,
+        )
+        text = "a certificate for the installed system was issued; it counts from its first report on"
+        now, data = app.clock.now(), {"serial": issued.serial}
+        events.add(connection, at=now, machine=machine_id, kind=Happening.CERTIFICATE, text=text, data=data)
+        return CertificateReply(certificate=issued.pem)
 
 
 def _order(connection: Connection, machine_id: str, order_id: str) -> OrderRow:
