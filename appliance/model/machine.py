@@ -138,6 +138,8 @@ DEADLINE_SECONDS: dict[Phase, float] = {
 }
 """Phases that are not resting places, with the time that generic hardware may take; a profile may override them."""
 
+RETIRED_HINT = "to enrol it anew: rackseed machine policy MACHINE use, then boot it from the network"
+
 NEXT_ACTION: dict[Phase, str] = {
     P.SEEN: "wait for the agent to enrol, or see the timeline for the missing boot step",
     P.ENROLLED: "approve it with the code that its console shows: rackseed machine approve MACHINE --code CODE",
@@ -150,7 +152,7 @@ NEXT_ACTION: dict[Phase, str] = {
     P.LEAVING: "wait for the cluster to let it go",
     P.WIPING: "wait; after the deadline power-cycle the machine: the wipe goes on by itself",
     P.RESCUE: "log in to the rescue system; leave it with: rackseed machine return MACHINE",
-    P.RETIRED: "nothing; boot it again to enrol it anew",
+    P.RETIRED: f"nothing; {RETIRED_HINT}",
 }
 
 

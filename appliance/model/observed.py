@@ -13,7 +13,7 @@ from appliance.model.plan import Allocation
 class ObservedMachine:
     """One machine. ``inventory`` is the last trusted report (mutual TLS), None before it. ``expected`` is the name of the
     site file's entry that identifies it, or empty. ``installed_by`` is the hash of the plan that installed it. ``permits``
-    are the ids of all install permits that this machine ever got: a disk that carries one as its GPT disk GUID is ours."""
+    are the ids of all install permits that this machine ever claimed: a disk with one as its GPT disk GUID is ours."""
 
     machine: Machine
     inventory: Inventory | None = None

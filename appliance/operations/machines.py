@@ -11,13 +11,33 @@ from sqlalchemy import Connection
 from agent.wire import EnrolmentState, Environment, Inventory, decode
 from appliance.engine.settlement import withdraw
 from appliance.model.identity import EvidenceKind, values
-from appliance.model.machine import NEXT_ACTION, LifecycleError, Machine, MachineEvent, Phase, Policy, TroubleKind, move
+from appliance.model.machine import (
+    NEXT_ACTION,
+    RETIRED_HINT,
+    LifecycleError,
+    Machine,
+    MachineEvent,
+    Phase,
+    Policy,
+    TroubleKind,
+    move,
+)
 from appliance.model.observed import ObservedMachine
 from appliance.model.plan import Allocation
 from appliance.operations import audit, enrolment, identity
 from appliance.operations.context import Actor, Appliance, Role
 from appliance.operations.errors import Conflict, GenerationConflict, Invalid, NotFound
-from appliance.store import allocations, certificates, enrolments, events, evidence, inventories, lifecycle, machines
+from appliance.store import (
+    allocations,
+    certificates,
+    enrolments,
+    events,
+    evidence,
+    inventories,
+    lifecycle,
+    machines,
+    permits,
+)
 from appliance.store.enrolments import EnrolmentRow
 from appliance.store.events import Happening
 from appliance.store.machines import MachineRow
@@ -167,12 +187,11 @@ def retire(app: Appliance, actor: Actor, key: str, *, generation: int | None = N
         now, others = app.clock.now(), identity.conflicts_of(connection, row.id)
         withdraw(connection, row.id, at=now, why=f"{row.id} was retired by {actor.name}")
         certificates.revoke(connection, row.id)
-        enrolment.refuse_all(connection, row.id, "the machine was retired: boot it again to enrol it anew")
+        enrolment.refuse_all(connection, row.id, f"the machine was retired; {RETIRED_HINT}")
         allocations.remove(connection, row.id)
         lifecycle.clear_trouble(connection, row.id, at=now, why="the machine was retired")
-        lifecycle.advance(
-            connection, row.id, MachineEvent.RETIRE, at=now, why=f"by {actor.name}", name="", expected="", profile=""
-        )
+        gone = {"policy": Policy.HOLD, "name": "", "expected": "", "profile": ""}
+        lifecycle.advance(connection, row.id, MachineEvent.RETIRE, at=now, why=f"by {actor.name}", **gone)
         audit.record(connection, app, actor, "machine.retire", row.id, was=row.machine.phase)
         for other in others:
             if identity.recheck(connection, other, at=now, why=f"{row.id} was retired"):
@@ -210,6 +229,7 @@ def observe(connection: Connection) -> tuple[ObservedMachine, ...]:
                 expected=row.expected,
                 allocation=allocations.get(connection, row.id),
                 installed_by=row.installed_by,
+                permits=permits.markers(connection, row.id),
             )
         )
     return tuple(found)

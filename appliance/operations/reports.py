@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from agent.wire import Environment, Inventory, Report, ReportReply
 from appliance.model.identity import of_inventory
-from appliance.model.machine import MachineEvent, Phase, TroubleKind
+from appliance.model.machine import RETIRED_HINT, MachineEvent, Phase, TroubleKind
 from appliance.operations import identity, sites
 from appliance.operations.context import Appliance
 from appliance.operations.errors import Conflict, Invalid, NotSignedIn
@@ -50,7 +50,7 @@ def caller_of_certificate(app: Appliance, serial: str) -> Caller:
             raise NotSignedIn("this certificate is not accepted any more: enrol again")
         machine = machines.get(connection, row.machine)
     if machine is None or machine.machine.phase is Phase.RETIRED:
-        raise NotSignedIn(f"{row.machine} is retired: boot it again to enrol it anew")
+        raise NotSignedIn(f"{row.machine} is retired; {RETIRED_HINT}")
     return Caller(machine=row.machine, environment=row.environment, key_sha256=row.key_sha256)
 
 
@@ -67,7 +67,7 @@ def report(app: Appliance, machine_id: str, report: Report, *, environment: Envi
     with app.store.write() as connection:
         row = machines.get(connection, machine_id)
         if row is None or row.machine.phase is Phase.RETIRED:
-            raise Conflict(f"{machine_id} is retired and takes no reports: boot it again to enrol it anew")
+            raise Conflict(f"{machine_id} is retired and takes no reports; {RETIRED_HINT}")
         foreign = not identity.fits(connection, machine_id, report.inventory)
         if foreign:
             text = "its certificate is used by other hardware (disk moved?): put the disk back, or retire this machine"

@@ -5,7 +5,7 @@ applies decides.
 
 ==================================================== =====================================================
 an operating system asks for a lease                 nothing to boot
-retired, or policy expunge                           the local disk
+retired (unless its policy is use again), or expunge the local disk
 an open permit (issued or claimed)                   the agent image, also on hold: a disk is half written
 deploying without an open permit                     the local disk: the install is done, the first boot is due
 deployed, member, leaving                            the local disk, also with an identity conflict: a machine in
@@ -96,7 +96,7 @@ def boot_for(facts: BootFacts) -> Decision:
 
 def _local_reason(facts: BootFacts) -> str:
     """Why this machine boots its local disk, or empty."""
-    if facts.phase is Phase.RETIRED:
+    if facts.phase is Phase.RETIRED and facts.policy is not Policy.USE:
         return "retired: local disk"
     if facts.policy is Policy.EXPUNGE:
         return "to be expunged: local disk"

@@ -94,6 +94,12 @@ def open_of_machine(connection: Connection, machine: str) -> PermitRow | None:
     return _row(row) if row else None
 
 
+def markers(connection: Connection, machine: str) -> tuple[str, ...]:
+    """Ids of all permits that this machine ever claimed: what may stand on its disks as the GPT disk GUID."""
+    query = select(_table.c.id).where(_table.c.machine == machine, _table.c.claimed.is_not(None)).order_by(_table.c.id)
+    return tuple(connection.execute(query).scalars())
+
+
 def claim(connection: Connection, permit: str, machine: str, *, at: float) -> bool:
     """Issued or claimed → claimed, for its own machine only. False when it may not be claimed."""
     here = (_table.c.id == permit, _table.c.machine == machine)

@@ -83,7 +83,8 @@ def test_rules_hold_for_every_combination() -> None:
             assert transport is Transport.HTTP
             assert f"rackseed.boot_mac={MAC}" in decision.kernel.arguments
         serves = phase in (Phase.DEPLOYING, Phase.DEPLOYED, Phase.MEMBER, Phase.LEAVING) and not permit
-        if serves or phase is Phase.RETIRED or policy is Policy.EXPUNGE:
+        retired = phase is Phase.RETIRED and policy is not Policy.USE
+        if serves or retired or policy is Policy.EXPUNGE:
             assert decision.kernel is None
             assert transport is not Transport.HTTP or decision.action in (Action.LOCAL, Action.IGNORE)
         elif architecture in (Architecture.X86_BIOS, Architecture.X86_64_UEFI) and transport is Transport.HTTP:
