@@ -29,6 +29,33 @@ class AgentRecipe:
     python_with: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeFile:
+    """A file of the root image, as text."""
+
+    path: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OsRecipe:
+    """``os.yaml``: see the comments there. ``without`` and ``keep`` are dpkg's path-exclude and path-include."""
+
+    name: str
+    suite: str
+    archive: str
+    security: str
+    components: tuple[str, ...]
+    packages: tuple[str, ...]
+    firmware: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    enable: tuple[str, ...] = ()
+    disable: tuple[str, ...] = ()
+    mask: tuple[str, ...] = ()
+    files: tuple[RecipeFile, ...] = ()
+
+
 def load(path: Path, type_: type[T]) -> T:
     """A recipe as its dataclass. Raises `RecipeError` with every problem."""
     try:
@@ -40,6 +67,18 @@ def load(path: Path, type_: type[T]) -> T:
 def agent_recipe() -> AgentRecipe:
     """The recipe of the agent image."""
     return load(FOLDER / "agent.yaml", AgentRecipe)
+
+
+def os_names() -> tuple[str, ...]:
+    """Operating systems that there is a recipe for."""
+    return tuple(sorted(path.parent.name for path in (FOLDER / "os").glob("*/os.yaml")))
+
+
+def os_recipe(name: str) -> OsRecipe:
+    """The recipe of an operating system. Raises `RecipeError`, also for an unknown name."""
+    if name not in os_names():
+        raise RecipeError(f"there is no operating system {name!r}; there are {', '.join(os_names())}")
+    return load(FOLDER / "os" / name / "os.yaml", OsRecipe)
 
 
 def expand_braces(pattern: str) -> tuple[str, ...]:
