@@ -26,7 +26,7 @@ describe() { # name (address, driver, link)
 
 ask() { # one port: an address, kept and renewed in the background
   say "DHCP on $1 ..."
-  udhcpc -i "$1" -s /usr/lib/rackseed-init/udhcpc.sh -p "/run/udhcpc.$1.pid" -t "$2" -T 2 -n -S -x "0x3d:01$(tr -d : < "/sys/class/net/$1/address")" > /run/udhcpc.log 2>&1
+  udhcpc -i "$1" -s /usr/lib/rackseed-init/udhcpc.sh -p "/run/udhcpc.$1.pid" -t "$2" -T 2 -n -S > /run/udhcpc.log 2>&1
 }
 
 network() {
