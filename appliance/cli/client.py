@@ -168,6 +168,7 @@ def _refusal(response: requests.Response) -> str:
     try:
         problem = response.json()
         text = problem["detail"] or problem["title"]
-        return "\n".join([text, *(f"  {item['at']}: {item['message']}" for item in problem["errors"])])
+        more = [f"  {item['at']}: {item['message']}" for item in problem["errors"] if item["message"] not in text]
+        return "\n".join([text, *more])
     except (ValueError, KeyError, TypeError):
         return f"the answer was {response.status_code} {response.reason}, not from rackseed: check the URL"

@@ -44,6 +44,8 @@ def connected(command: Command) -> Callable[..., Any]:
 
         if url and not token:
             raise click.UsageError("--url needs --token (or RACKSEED_TOKEN)")
+        if url and not url.startswith("https://"):
+            raise click.UsageError(f"--url {url}: a token is only sent over https://")
         if ca and not Path(ca).is_file():
             raise click.UsageError(f"--ca {ca}: there is no such file")
         client = Client(Place(socket=state / "run" / "api.sock", url=url, token=token, ca=ca))

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from appliance.cli.errors import EXIT_CHANGES, EXIT_OK, EXIT_WAITS, CommandError
-from appliance.cli.image import size_text
 from appliance.cli.options import connected, print_json, print_table
 
 if TYPE_CHECKING:
@@ -95,18 +94,7 @@ def _print_plan(made: dict[str, Any], form: str) -> None:
         click.echo(f"\nplan {short} is {made['state']}, accepted by {made['accepted_by']} at {made['accepted']}")
         print_table(("step", "state", "progress"), [(s["key"], s["state"], _progress(s)) for s in made["steps"]])
     elif made["changes"]:
-        click.echo(f"\n{_erasures(made)}\napply exactly this with: rackseed apply {short}")
-
-
-def _erasures(made: dict[str, Any]) -> str:
-    erased = [disk for disk in made["disks"] if disk["fate"] == "erase"]
-    if not erased:
-        return "no disk is erased"
-    lines = [
-        f"  {disk['machine']}  {disk['serial']}  {size_text(disk['size'])}  {disk['model']}  now: {disk['now']}"
-        for disk in erased
-    ]
-    return "\n".join([f"{len(erased)} disks are erased:", *lines])
+        click.echo(f"\napply exactly this with: rackseed apply {short}")
 
 
 def _progress(step: dict[str, Any]) -> str:

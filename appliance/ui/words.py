@@ -13,13 +13,23 @@ WAY = (Phase.SEEN, Phase.ENROLLED, Phase.APPROVED, Phase.INSPECTED, Phase.READY,
 
 
 def size(count: int) -> str:
-    """Bytes for people, in powers of ten as disks are sold: ``1.92 TB``."""
+    """Bytes for people, in powers of ten as disks are sold: ``1.92 TB`` (with a blank that does not break)."""
     amount = float(count)
     for unit in ("B", "kB", "MB", "GB", "TB", "PB"):
         if amount < 1000 or unit == "PB":
             break
         amount /= 1000
-    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.3g} {unit}"
+    return f"{amount:.0f}\N{NO-BREAK SPACE}{unit}" if unit == "B" else f"{amount:.3g}\N{NO-BREAK SPACE}{unit}"
+
+
+def memory(count: int) -> str:
+    """Bytes of memory, in powers of two as it is built: ``126 GiB``."""
+    return f"{count / 2**30:.3g}\N{NO-BREAK SPACE}GiB"
+
+
+def count(number: int, noun: str) -> str:
+    """``1 socket``, ``2 sockets``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def moment(seconds: float) -> str:
@@ -70,6 +80,8 @@ def signature(item: Signature) -> str:
 
 FILTERS: dict[str, Callable[..., str]] = {
     "size": size,
+    "memory": memory,
+    "count_of": count,
     "moment": moment,
     "clock": clock,
     "day": day,

@@ -20,7 +20,7 @@ __all__ = ["app", "box", "clock", "keys"]
 
 HOST = "https://10.20.0.1:8443"
 PLANNED = (
-    SITE.replace("site: lab", "site: lab\n")
+    SITE
     + """\
 machines:
   n1: {serial: WM21000001}

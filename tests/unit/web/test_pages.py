@@ -107,7 +107,15 @@ def test_two_machines_with_one_uuid(app: Appliance, browser: FlaskClient, box: C
 
 def test_timeline_and_hardware(browser: FlaskClient, ready: str) -> None:
     shown = page(browser, f"/machines/{ready}")
-    for words_ in ("Timeline", "AMD EPYC", "/dev/sda", "480 GB", "ac:1f:6b:00:01:01", "Why this profile"):
+    for words_ in (
+        "Timeline",
+        "AMD EPYC",
+        "/dev/sda",
+        "480\N{NO-BREAK SPACE}GB",
+        "128\N{NO-BREAK SPACE}GiB",
+        "ac:1f:6b:00:01:01",
+        "Why this profile",
+    ):
         assert words_ in shown
 
 
@@ -166,9 +174,9 @@ def test_errors_are_pages_for_people(browser: FlaskClient) -> None:
 
 
 def test_words() -> None:
-    assert words.size(480_103_981_056) == "480 GB"
-    assert words.size(999) == "999 B"
-    assert words.size(7_681_501_126_656) == "7.68 TB"
+    assert words.size(480_103_981_056) == "480\N{NO-BREAK SPACE}GB"
+    assert words.size(999) == "999\N{NO-BREAK SPACE}B"
+    assert words.size(7_681_501_126_656) == "7.68\N{NO-BREAK SPACE}TB"
     assert words.span(3_725) == "1 h 2 min"
     assert words.span(0.2) == "0 s"
     assert words.ago(0.0, 10.0) == "never"
