@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-from agent.wire import FileSpec, PartitionSpec, to_data
+from agent.wire import FileSpec, PartitionSpec
 from appliance.model.plan import HostConfig
 from appliance.store.artefacts import ArtefactRow
 
@@ -17,6 +17,6 @@ def operating_system(image: ArtefactRow) -> str:
 def render_files(image: ArtefactRow, host: HostConfig, partitions: tuple[PartitionSpec, ...]) -> tuple[FileSpec, ...]:
     """What is written into the installed system after the image was unpacked."""
     rendered: tuple[FileSpec, ...] = importlib.import_module("images.render").render(
-        operating_system(image), to_data(host), partitions
+        operating_system(image), host, partitions
     )
     return rendered
