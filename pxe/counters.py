@@ -36,14 +36,16 @@ class RateLimitedLog:
         self.every = every
         self.last: dict[str, float] = {}
         self.left_out: Counter[str] = Counter()
+        self.lock = threading.Lock()
 
     def warn(self, reason: str, text: str, now: float) -> None:
         """Write, or count as left out."""
-        if now - self.last.get(reason, -self.every) < self.every:
-            self.left_out[reason] += 1
-            return
-        if len(self.last) >= LARGEST:
-            self.last.clear()
-        self.last[reason] = now
-        missed = self.left_out.pop(reason, 0)
+        with self.lock:
+            if now - self.last.get(reason, -self.every) < self.every:
+                self.left_out[reason] += 1
+                return
+            if len(self.last) >= LARGEST:
+                self.last.clear()
+            self.last[reason] = now
+            missed = self.left_out.pop(reason, 0)
         self.log.warning("%s%s", text, f" (and {missed} more like this)" if missed else "")

@@ -1,7 +1,6 @@
-"""The DHCP servers on their sockets: port 67 and 4011 of the named interfaces, one thread, group commit.
+"""The DHCP servers on their sockets: port 67 and 4011 of the named interfaces.
 
-Everything that waits in the sockets is answered in one go: offers leave at once, the leases of all ACKs are stored in one
-transaction, then the ACKs leave. While that commit runs, the next packets gather, so the batches grow with the load.
+One thread answers everything that waits in the sockets; offers leave at once, ACKs when `pxe.commit` has stored their lease.
 """
 
 from __future__ import annotations
@@ -12,8 +11,10 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from pxe.codec import Code, Fault, MalformedPacketError, PacketTooLargeError, decode, encode, size_limit
+from pxe.commit import GroupCommit, Pending
 from pxe.conflict import ConflictProbe
 from pxe.counters import Counters, RateLimitedLog
 from pxe.errors import InterfaceError, PortError
@@ -23,10 +24,10 @@ from pxe.journal import Journal
 from pxe.leases import Table
 from pxe.link import Link, local_pool, open_udp
 from pxe.offer import SERVER_PORT, Route
-from pxe.ports import Directory, DirectoryError, Lease, Pool
+from pxe.ports import Directory, DirectoryError, Pool
 
 log = logging.getLogger("pxe.dhcp")
-LARGEST_BATCH = 256
+LARGEST_BATCH = 16
 #: How many addresses of each pool are asked about before they are needed, and how often.
 AHEAD = 32
 AHEAD_SECONDS = 5.0
@@ -64,6 +65,7 @@ class DhcpServer:
         pools = () if proxy else directory.pools()
         _require_pools(self.links, pools, proxy=proxy)
         self.conflicts = ConflictProbe(self.links)
+        self.commit = GroupCommit(directory, failed=self._withheld, counted=partial(counters.add, "commits"))
         self.exchange = Exchange(directory, Table(pools, directory.leases()), pools, self.conflicts)
         self.ports: dict[int, _Port] = {}
         self.wake_out, self.wake_in = socket.socketpair()
@@ -111,13 +113,18 @@ class DhcpServer:
         self.running = False
         self.wake_in.send(b"s")
 
+    def alive(self) -> bool:
+        """Whether leases can still be stored."""
+        return self.commit.alive()
+
     def reload(self) -> None:
         """Read the pools again, soon, in the server's thread."""
         self.reload_wanted = True
         self.wake_in.send(b"r")
 
     def close(self) -> None:
-        """Close all sockets."""
+        """Store the leases that wait, send their ACKs, close all sockets."""
+        self.commit.close()
         for port in self.ports.values():
             port.udp.close()
             port.frames.close()
@@ -128,7 +135,7 @@ class DhcpServer:
     # -- answers
 
     def _answer_all(self, ready: list[_Port]) -> None:
-        waiting: list[_Answer] = []
+        waiting: list[Pending] = []
         for port in ready:
             for _ in range(LARGEST_BATCH):
                 try:
@@ -144,9 +151,9 @@ class DhcpServer:
                 if answer.outcome.lease is None:
                     self._send(answer)
                 else:
-                    waiting.append(answer)
+                    waiting.append(Pending(lease=answer.outcome.lease, stored=partial(self._send, answer)))
         if waiting:
-            self._store_and_send(waiting)
+            self.commit.add(waiting)
 
     def _answer(self, port: _Port, data: bytes, source: tuple[str, int]) -> _Answer | None:
         now = time.time()
@@ -184,24 +191,10 @@ class DhcpServer:
         self.counters.add(f"malformed.{reason}")
         self.complaints.warn(f"malformed.{reason}", f"step=dhcp why=malformed packet: {text}", now)
 
-    def _store_and_send(self, waiting: list[_Answer]) -> None:
-        """The leases of all waiting answers in one transaction; without it no ACK leaves."""
-        # One lease per address and key: of two in one batch the later one holds.
-        leases: dict[tuple[str, int], Lease] = {}
-        for answer in waiting:
-            if answer.outcome.lease is not None:
-                leases[answer.outcome.lease.key, int(answer.outcome.lease.address)] = answer.outcome.lease
-        try:
-            self.directory.save_leases(tuple(leases.values()))
-        except DirectoryError as error:
-            self.counters.add("directory-failed")
-            self.complaints.warn(
-                "save", f"step=dhcp-ack why=leases not stored, {len(waiting)} ACKs withheld: {error}", time.time()
-            )
-            return
-        self.counters.add("commits")
-        for answer in waiting:
-            self._send(answer)
+    def _withheld(self, count: int, why: str) -> None:
+        self.counters.add("directory-failed")
+        text = f"machine=? step=dhcp-ack why=leases not stored, {count} ACKs withheld: {why}"
+        self.complaints.warn("save", text, time.time())
 
     def _send(self, answer: _Answer) -> None:
         outcome, port = answer.outcome, answer.port

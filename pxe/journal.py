@@ -11,7 +11,8 @@ from pxe.ports import BootEvent, Directory, DirectoryError
 log = logging.getLogger("pxe.journal")
 FLUSH_SECONDS = 0.2
 #: The directory's writes wait for each other: a short batch lets the leases of waiting ACKs through in between.
-LARGEST_BATCH = 100
+LARGEST_BATCH = 30
+PAUSE_SECONDS = 0.03
 #: When the directory can't be asked for so long that this many wait, the oldest are dropped and counted.
 WAITING = 50_000
 
@@ -56,6 +57,7 @@ class Journal:
                     self.closing.wait(1.0)
             else:
                 self.dropped += len(batch)
+            self.closing.wait(PAUSE_SECONDS)
 
     def _take(self) -> tuple[BootEvent, ...]:
         batch: list[BootEvent] = []

@@ -97,7 +97,7 @@ class Servers:
 
     def alive(self) -> bool:
         """Whether both threads still run."""
-        return all(thread.is_alive() for thread in self.threads)
+        return all(thread.is_alive() for thread in self.threads) and self.dhcp.alive()
 
     def stop(self) -> None:
         """End both threads, write what the journal holds, close the sockets."""
@@ -106,9 +106,9 @@ class Servers:
         for thread in self.threads:
             if thread.ident is not None:
                 thread.join(timeout=10)
-        self.journal.close()
         self.dhcp.close()
         self.tftp.close()
+        self.journal.close()
 
 
 def _handle_signals(stop: threading.Event, reload: Callable[[], None]) -> dict[int, signal._HANDLER]:
