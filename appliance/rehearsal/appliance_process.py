@@ -48,14 +48,14 @@ class Appliance:
         self.starts = 0
         self.socket = state / "run" / "api.sock"
         self._namespace = namespace
-        self._process: psutil.Popen | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._spent = 0.0
 
     def start(self) -> None:
         """Start every server and the worker; returns at once. See `wait_ready`."""
         argv = [*rackseed(), "serve", "--address", str(NETWORK.ip), "--interface", BRIDGE, "--site", str(self.site)]
         with self.log_file.open("ab") as output:
-            self._process = psutil.Popen(
+            self._process = subprocess.Popen(
                 self._namespace.command(argv),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -95,7 +95,8 @@ class Appliance:
         self._spent += _cpu_seconds(processes)
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
-            psutil.wait_procs(processes, timeout=20)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=20)
         for process in processes:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -146,9 +147,9 @@ class Appliance:
         return []
 
     def _reap(self, processes: list[psutil.Process]) -> None:
-        psutil.wait_procs(processes, timeout=10)
         if self._process is not None:
             self._process.wait(timeout=10)
+        psutil.wait_procs(processes, timeout=10)
         self._process = None
 
     def _environment(self) -> dict[str, str]:

@@ -89,9 +89,9 @@ class Wire:
                     found.add((method.decode(), path.decode().split("?")[0]))
         return found
 
-    def ports(self) -> set[int]:
-        """TCP ports that were connected to (the lower port of each connection)."""
-        return {min(key[1], key[3]) for key in self.streams}
+    def ports(self, address: str) -> set[int]:
+        """TCP ports of ``address`` that were spoken to."""
+        return {port for (_, _, to, port) in self.streams if to == address}
 
 
 def _join(parts: dict[int, bytes]) -> bytes:

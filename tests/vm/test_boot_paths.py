@@ -11,7 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from appliance.rehearsal.demo import ENROL_SECONDS
-from appliance.rehearsal.description import Firmware, MachineDescription, NetworkBoot, RackDescription, supermicro
+from appliance.rehearsal.description import (
+    NETWORK,
+    Firmware,
+    MachineDescription,
+    NetworkBoot,
+    RackDescription,
+    supermicro,
+)
 from appliance.rehearsal.scenario import bios_machine
 from appliance.rehearsal.session import Session
 from tests.vm.capture import Capture, Wire, secrets_of
@@ -94,11 +101,11 @@ def check_wire(wire: Wire, session: Session) -> None:
         f"{method} {path}" for method, path in requests if method not in ("GET", "HEAD") or not PUBLIC.fullmatch(path)
     )
     assert not strange, f"asked over plain HTTP before approval: {strange}"
-    assert wire.ports() == {HTTP_PORT, HTTPS_PORT}, "before approval only public files and enrolment are spoken"
-    certificate = next(
-        path for path in session.appliance.state.rglob("*.pem") if b"BEGIN CERTIFICATE" in path.read_bytes()
+    assert wire.ports(str(NETWORK.ip)) == {HTTP_PORT, HTTPS_PORT}, (
+        "before approval only public files and enrolment are spoken"
     )
-    assert wire.contains(certificate.read_bytes().splitlines()[3]), "the search can't even find the public CA"
+    authority = next(session.appliance.state.rglob("ca.pem")).read_bytes()
+    assert wire.contains(authority.splitlines()[3]), "the search can't even find the public CA"
     secrets = secrets_of(session.appliance.state)
     assert len(secrets) >= 4, f"the appliance has more secrets than {sorted(secrets)}"
     for name, forms in secrets.items():
