@@ -153,18 +153,7 @@ def decode(data: bytes) -> Packet:
         raise MalformedPacketError(Fault.NO_COOKIE, "plain BOOTP: the magic cookie of DHCP is absent")
     options: dict[int, bytes] = {}
     _read_options(data[HEADER.size :], options)
-    overload = options.pop(Code.OVERLOAD, None)
-    if overload is not None:
-        if len(overload) != 1 or overload[0] not in (1, 2, 3):
-            raise MalformedPacketError(Fault.OVERLOAD, f"option 52 is {overload.hex()}")
-        if overload[0] & 1:
-            _read_options(file, options)
-            file = b""
-        if overload[0] & 2:
-            _read_options(sname, options)
-            sname = b""
-        if Code.OVERLOAD in options:
-            raise MalformedPacketError(Fault.OVERLOAD, "option 52 inside an overloaded field")
+    sname, file = _read_overloaded(options, sname, file)
     _check(options)
     return Packet(
         op=op,
@@ -182,6 +171,24 @@ def decode(data: bytes) -> Packet:
         file=file.split(b"\0", 1)[0],
         options=options,
     )
+
+
+def _read_overloaded(options: dict[int, bytes], sname: bytes, file: bytes) -> tuple[bytes, bytes]:
+    """Add the options of the fields that option 52 names (RFC 2132 §9.3); what is left of ``sname`` and ``file``."""
+    overload = options.pop(Code.OVERLOAD, None)
+    if overload is None:
+        return sname, file
+    if len(overload) != 1 or overload[0] not in (1, 2, 3):
+        raise MalformedPacketError(Fault.OVERLOAD, f"option 52 is {overload.hex()}")
+    if overload[0] & 1:
+        _read_options(file, options)
+        file = b""
+    if overload[0] & 2:
+        _read_options(sname, options)
+        sname = b""
+    if Code.OVERLOAD in options:
+        raise MalformedPacketError(Fault.OVERLOAD, "option 52 inside an overloaded field")
+    return sname, file
 
 
 def _address(data: bytes) -> IPv4Address:
