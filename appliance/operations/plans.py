@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from appliance.engine.orders import OrderError
 from appliance.engine.settlement import settle
 from appliance.model.observed import Observed
 from appliance.model.plan import DiskChoice, DiskFate, LintFinding, Plan, Step, StepKind, Wait
@@ -22,7 +23,7 @@ from appliance.operations import audit, sites
 from appliance.operations.context import Actor, Appliance, Role
 from appliance.operations.errors import Conflict, Invalid, NotFound, Unavailable
 from appliance.operations.machines import observe
-from appliance.operations.rendering import operating_system
+from appliance.operations.rendering import operating_system, render_files
 from appliance.plan import make
 from appliance.plan.diff import render
 from appliance.plan.lint import lint
@@ -157,6 +158,7 @@ def _check(connection: Connection, row: PlanRow, *, again: bool) -> None:
     if errors:
         problems = tuple((finding.about, f"{finding.rule}: {finding.text}") for finding in errors)
         raise Invalid(f"plan {row.hash[:12]} has errors: {problems[0][1]}", problems)
+    _check_files(connection, row.plan)
     observed = _observed(connection)
     changed = changed_facts(row.plan, observed)
     if again:
@@ -164,6 +166,18 @@ def _check(connection: Connection, row: PlanRow, *, again: bool) -> None:
     if changed:
         texts = "; ".join(fact.text for fact in changed)
         raise Conflict(f"facts have changed since plan {row.hash[:12]} was made: {texts}; plan again: rackseed plan")
+
+
+def _check_files(connection: Connection, plan: Plan) -> None:
+    """Nothing is left to fail later that can fail now: the files of every machine are rendered once before accepting."""
+    for step in plan.steps:
+        image = artefacts.get(connection, step.install.image) if step.install else None
+        if step.install is None or image is None:
+            continue  # an image that is gone is a changed fact
+        try:
+            render_files(image, step.install.host, step.install.partitions)
+        except OrderError as error:
+            raise Invalid(str(error), ((step.name, str(error)),)) from error
 
 
 def _matters(connection: Connection, row: PlanRow, observed: Observed, fact: ChangedFact) -> bool:

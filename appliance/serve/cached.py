@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -68,12 +69,15 @@ def of_agent(image: AgentImage) -> tuple[CachedArtefact, ...]:
 
 
 def of_root(image: RootImage) -> tuple[CachedArtefact, ...]:
-    """A root image; its document is the manifest (chunk hashes, packages)."""
+    """A root image; its document is the manifest (chunk hashes, packages).
+
+    It is known by its operating system's name, without the piece of its hash, so that a new build replaces the old one.
+    """
     manifest = image.manifest
     return (
         CachedArtefact(
             kind=ArtefactKind.OS_IMAGE,
-            name=manifest.name,
+            name=re.sub(r"-[0-9a-f]{12}(?=\.tar\.zst$)", "", manifest.name),
             path=str(image.path),
             sha256=manifest.sha256,
             size=manifest.size,

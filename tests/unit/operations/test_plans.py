@@ -19,6 +19,7 @@ from appliance.operations.audit import list_audit
 from appliance.operations.context import Appliance
 from appliance.operations.errors import Conflict, Invalid, NotFound, PermissionDenied, Unavailable
 from appliance.operations.plans import PlanView
+from appliance.operations.rendering import operating_system
 from appliance.store import artefacts
 from appliance.store import plans as table
 from tests.unit.operations.lab import APPROVE_ANY, OPERATOR, SITE, VIEWER, Box, csr
@@ -45,7 +46,7 @@ class Floor:
         row = artefacts.ArtefactRow(
             sha256=sha256,
             kind="os-image",
-            name="debian-13",
+            name="debian-13.tar.zst",
             path="/nowhere",
             size=4,
             document=manifest,
@@ -68,8 +69,7 @@ class Floor:
         return machine
 
     def work(self, seconds: float = 5.0) -> None:
-        tools = replace(orders.tools_of(self.app), render=lambda image, host, partitions: ())
-        engine = Engine(tools, registry())
+        engine = Engine(orders.tools_of(self.app), registry())
         self.clock.advance(seconds)
         while engine.run_one():
             pass
@@ -82,6 +82,7 @@ class Floor:
     def claim(self, box: Box, machine: str) -> Order:
         order = self.order(box, machine)
         assert order.install is not None
+        assert f"{order.install.hostname}\n" in [file.content for file in order.install.files]
         orders.claim(self.app, machine, order.install.permit, PermitClaim(order=order.id, nonce=box.nonce))
         return order
 
@@ -143,6 +144,15 @@ def test_from_a_plan_to_no_changes(floor: Floor) -> None:
     verbs = [row.verb for row in list_audit(floor.app, OPERATOR)]
     assert verbs.count("plan.apply") == 2
     assert plans.apply_plan(floor.app, OPERATOR, draft.hash).state == "done"
+
+
+@pytest.mark.parametrize("name", ["debian-13", "debian-13.tar.zst", "debian-13-0123456789ab.tar.zst"])
+def test_the_operating_system_of_an_image(floor: Floor, name: str) -> None:
+    floor.image("ab" * 32)
+    with floor.app.store.read() as connection:
+        row = artefacts.get(connection, "ab" * 32)
+    assert row is not None
+    assert operating_system(replace(row, name=name)) == "debian-13"
 
 
 def test_names_and_addresses_are_kept(floor: Floor) -> None:
@@ -219,6 +229,21 @@ def test_errors_of_lint_stop_it(floor: Floor) -> None:
     with pytest.raises(Invalid, match="protected-disk: the disk is protected") as error:
         plans.apply_plan(floor.app, OPERATOR, draft.hash)
     assert error.value.problems == (("n1", "protected-disk: the disk is protected"),)
+
+
+def test_what_cannot_be_written_is_said_before_anything_begins(floor: Floor) -> None:
+    floor.start()
+    draft = plans.make_plan(floor.app, OPERATOR)
+    with floor.app.store.write() as connection:
+        row = table.get(connection, draft.hash)
+        assert row is not None
+        install = row.plan.steps[0].install
+        assert install is not None
+        bad = replace(install, host=replace(install.host, ssh_keys=("ssh-rsa x\nroot::0:0",)))
+        steps = (replace(row.plan.steps[0], install=bad), *row.plan.steps[1:])
+        table.put_draft(connection, replace(row.plan, steps=steps), lint=(), diff="", made_by="t", made=1.0)
+    with pytest.raises(Invalid, match=r"the files of .* cannot be written: .*ssh_keys"):
+        plans.apply_plan(floor.app, OPERATOR, draft.hash)
 
 
 def test_a_machine_works_for_one_plan_at_a_time(floor: Floor) -> None:
