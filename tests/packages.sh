@@ -7,6 +7,7 @@ declare -A groups=(
   [net]="curl tftp-hpa atftp udhcpc busybox-static isc-dhcp-client isc-dhcp-relay dnsmasq-base tcpdump e2fsprogs gdisk dosfstools zstd util-linux fdisk"
   [lab]="qemu-system-x86 qemu-utils mmdebstrap zstd cpio kmod xz-utils gzip debian-archive-keyring dosfstools e2fsprogs gdisk fdisk tcpdump"
   [browser]="chromium fonts-dejavu-core"
+  [browser]="chromium chromium-driver fonts-dejavu-core"
   [bench]="kea-dhcp4-server dnsmasq-base atftpd nginx-light"
 )
 want=()
