@@ -37,6 +37,14 @@ PORT = click.IntRange(1, 65535)
 @click.option(
     "--database", envvar="RACKSEED_DATABASE", default="", help="SQLAlchemy URL instead of SQLite in the state folder."
 )
+@click.option(
+    "--people",
+    type=click.Choice(["everywhere", "local"]),
+    envvar="RACKSEED_PEOPLE",
+    default="everywhere",
+    show_default=True,
+    help="Pages and API also on the provisioning address, or only on loopback and the socket.",
+)
 def serve(
     *,
     role: str,
@@ -49,6 +57,7 @@ def serve(
     https_port: int,
     agent_port: int,
     database: str,
+    people: str,
 ) -> None:
     """Run the appliance (ROLE all), or one of its processes: http (public files), https (people and enrolment), agents
     (mutual TLS), netboot (DHCP, TFTP), worker (steps and deadlines)."""
@@ -68,6 +77,7 @@ def serve(
             https_port=https_port,
             agent_port=agent_port,
             database=database,
+            people_local=people == "local",
             kernel_arguments=environment.kernel_arguments(os.environ),
         )
         run(role, prepare.prepare(settings, site))

@@ -12,6 +12,7 @@ class Settings:
     """``state`` holds the database, the keys and the sockets; ``cache`` the built artefacts (shared, content-addressed).
 
     ``address`` is where machines reach us. ``interfaces`` are the only ones on which DHCP is answered.
+    ``people_local``: the provisioning address serves enrolment only; pages and people's API are on loopback and the socket.
     ``kernel_arguments`` are added to the agent image's kernel line (a lab's ``no_timer_check``).
     """
 
@@ -23,6 +24,7 @@ class Settings:
     https_port: int = 8443
     agent_port: int = 8444
     database: str = ""
+    people_local: bool = False
     kernel_arguments: tuple[str, ...] = ()
 
     @property

@@ -14,13 +14,16 @@ from flask import Flask, Response, g, request
 
 from appliance.operations import sessions
 from appliance.operations.context import Actor, Appliance
-from appliance.operations.errors import NotSignedIn, PermissionDenied
+from appliance.operations.errors import NotFound, NotSignedIn, PermissionDenied
 from appliance.serve.listener import peer_uid
 from appliance.ui.session import COOKIE
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 UNSIGNED = frozenset({"ui.login", "enrolments.enrol"})
 """Changing requests that nobody can be signed in for yet."""
+
+MACHINES = frozenset({"enrolments.enrol", "enrolments.enrolment_state", "people.get_time", "healthz"})
+"""All that machines need of this listener before they are approved."""
 
 POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; object-src 'none'; "
@@ -44,6 +47,8 @@ def install(app: Flask, appliance: Appliance) -> None:
     @app.before_request
     def recognise() -> None:
         g.actor, g.csrf = None, ""
+        if appliance.settings.people_local and request.endpoint not in MACHINES and _from_the_rack(appliance):
+            raise NotFound("pages and the people's API are not served on this address")
         _check_origin()
         g.actor = _actor(appliance)
 
@@ -78,6 +83,14 @@ def _actor(appliance: Appliance) -> Actor | None:
     if request.method not in SAFE and request.endpoint not in UNSIGNED:
         sessions.check_csrf(session, request.headers.get("X-CSRF-Token", "") or _form_value())
     return session.actor
+
+
+def _from_the_rack(appliance: Appliance) -> bool:
+    """Whether the connection came in on the provisioning address."""
+    connection = request.environ.get("gunicorn.socket")
+    if not isinstance(connection, socket.socket) or connection.family == socket.AF_UNIX:
+        return False
+    return bool(connection.getsockname()[0] == str(appliance.settings.address))
 
 
 def _form_value() -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Callable
+from dataclasses import replace
+from ipaddress import IPv4Address
 
 import pytest
 from flask import Flask
@@ -12,11 +14,12 @@ from flask.testing import FlaskClient
 
 from appliance.operations import sessions
 from appliance.operations.context import SYSTEM, Appliance, Role
-from appliance.serve import access
+from appliance.serve import access, people
 from appliance.ui.session import COOKIE, LOGIN_COOKIE
 from tests.unit.operations.lab import Box
 from tests.unit.web.conftest import HOST, Person
 
+LOOPBACK = IPv4Address("127.0.0.1")
 ROLES = ("viewer", "operator", "admin")
 LOOK = [
     ("GET", "/api/v1/machines"),
@@ -213,3 +216,16 @@ def test_the_socket_lets_root_and_the_service_in(web: Flask, monkeypatch: pytest
         assert answer.json["via"] == "socket"
         monkeypatch.setattr(access, "peer_uid", lambda _connection: 12345)
         assert web.test_client().get("/api/v1/sessions/current", environ_overrides=environ).status_code == 403
+
+
+def test_the_rack_may_only_enrol_where_people_are_local(app: Appliance) -> None:
+    local = people.make_app(replace(app, settings=replace(app.settings, people_local=True, address=LOOPBACK)))
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_server(("127.0.0.2", 0)) as other:
+        for server, status in ((listener, 404), (other, 401)):
+            with socket.create_connection(server.getsockname()), server.accept()[0] as connection:
+                environ = {"gunicorn.socket": connection}
+                client = local.test_client()
+                assert client.get("/api/v1/machines", environ_overrides=environ).status_code == status
+                assert (client.get("/login", environ_overrides=environ).status_code == 404) == (status == 404)
+                assert client.get("/api/v1/time", environ_overrides=environ).status_code == 200
+                assert client.get("/api/v1/enrolments/x", environ_overrides=environ).json["detail"].startswith("this")
