@@ -34,11 +34,12 @@ def run() -> list[Row]:
                     rates[name][clients] = _measure(pair, start(pair, work), work, clients)
                 shutil.rmtree(work)
                 work.mkdir()
-    rows = []
-    for ours, label in OURS.items():
-        for other in ("kea", "dnsmasq"):
-            for clients in CLIENTS:
-                rows.append(_row(label, clients, rates[ours][clients], other, rates[other][clients]))
+    rows = [
+        _row(label, clients, rates[ours][clients], other, rates[other][clients])
+        for ours, label in OURS.items()
+        for other in ("kea", "dnsmasq")
+        for clients in CLIENTS
+    ]
     busy = CLIENTS[-1]
     return [
         *rows,

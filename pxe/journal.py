@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 
 from pxe.ports import BootEvent, Directory, DirectoryError
@@ -48,6 +49,7 @@ class Journal:
 
     def _flush(self) -> None:
         while batch := self._take():
+            started = time.monotonic()
             for attempt in (1, 2, 3):
                 try:
                     self.directory.observe(batch)
@@ -57,7 +59,8 @@ class Journal:
                     self.closing.wait(1.0)
             else:
                 self.dropped += len(batch)
-            self.closing.wait(PAUSE_SECONDS)
+            # Half of the directory's time at most: boots go before their history.
+            self.closing.wait(max(PAUSE_SECONDS, time.monotonic() - started))
 
     def _take(self) -> tuple[BootEvent, ...]:
         batch: list[BootEvent] = []
