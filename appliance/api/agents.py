@@ -70,11 +70,13 @@ def progress(body: Progress) -> Done:
 @api.route_for("POST", "/permits/<permit>/claim", errors=(401, 404, 409))
 def claim(permit: str, body: PermitClaim) -> Done:
     """Asked right before the first write to a disk. Anything but success means: do not write."""
-    orders.claim(appliance(), caller()[0], permit, body)
+    machine, environment = caller()
+    orders.claim(appliance(), machine, permit, body, environment)
     return Done()
 
 
 @api.route_for("POST", "/certificate", errors=(401, 404, 409))
 def certificate(body: CertificateRequest) -> CertificateReply:
     """A certificate for the key of the system that is being installed."""
-    return orders.certify(appliance(), caller()[0], body)
+    machine, environment = caller()
+    return orders.certify(appliance(), machine, body, environment)

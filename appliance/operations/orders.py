@@ -136,12 +136,19 @@ def _spend(app: Appliance, connection: Connection, order: OrderRow) -> None:
     _tell(app, connection, order, permit, "the permit is spent")
 
 
-def claim(app: Appliance, machine_id: str, permit_id: str, claim: PermitClaim) -> None:
+def claim(
+    app: Appliance,
+    machine_id: str,
+    permit_id: str,
+    claim: PermitClaim,
+    environment: Environment = Environment.IMAGE,
+) -> None:
     """``POST /agent/v1/permits/<id>/claim``: from here on the machine may write to the disk that its order grants.
 
     The same machine may claim again, also after a power cut with its new order. Raises `NotFound` for a permit of nobody or
     of another machine, `Conflict` when it may not be claimed: then nothing may be written.
     """
+    _only_the_image(environment)
     with app.store.write() as connection:
         permit = permits.get(connection, permit_id.lower())
         if permit is None or permit.machine != machine_id:
@@ -181,12 +188,15 @@ def _withdrawn(connection: Connection, order: OrderRow) -> str:
     return ""
 
 
-def certify(app: Appliance, machine_id: str, request: CertificateRequest) -> CertificateReply:
+def certify(
+    app: Appliance, machine_id: str, request: CertificateRequest, environment: Environment = Environment.IMAGE
+) -> CertificateReply:
     """``POST /agent/v1/certificate``: for the key of the system that is being installed. Asked again, the same answer.
 
     It waits until that system reports in; until then the agent image's certificate stays accepted, too. Raises `NotFound`,
     `Conflict` (no claimed permit, order not the one that holds) or `Invalid` (the request itself).
     """
+    _only_the_image(environment)
     try:
         key = app.authority.key_sha256(request.csr)
     except CertificateError as error:
@@ -218,6 +228,12 @@ def certify(app: Appliance, machine_id: str, request: CertificateRequest) -> Cer
         now, data = app.clock.now(), {"serial": issued.serial}
         events.add(connection, at=now, machine=machine_id, kind=Happening.CERTIFICATE, text=text, data=data)
         return CertificateReply(certificate=issued.pem)
+
+
+def _only_the_image(environment: Environment) -> None:
+    """An installed system only observes: it cannot install, whatever it asks."""
+    if environment is not Environment.IMAGE:
+        raise Conflict("only the agent image installs; this certificate belongs to an installed system")
 
 
 def _order(connection: Connection, machine_id: str, order_id: str) -> OrderRow:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.wire import Environment, Poll, ProgressState, encode
+from agent.wire import CertificateRequest, Environment, PermitClaim, Poll, ProgressState, encode
 from appliance.engine.settlement import withdraw
 from appliance.model.machine import MachineEvent, Phase, Policy, TroubleKind
 from appliance.operations import orders as operation
@@ -176,6 +176,20 @@ def test_done_without_a_claim_is_not_believed(world: World) -> None:
     with pytest.raises(Conflict, match="never claimed"):
         world.tell(machine, order, DONE)
     assert world.order(machine, "n1") is not None
+
+
+def test_an_installed_system_cannot_install(world: World) -> None:
+    machine = started(world)
+    order = world.order(machine, "n1")
+    assert order is not None
+    assert order.install is not None
+    claim = PermitClaim(order=order.id, nonce="n1")
+    request = CertificateRequest(csr=new_csr(), order=order.id)
+    with pytest.raises(Conflict, match="installed system"):
+        operation.claim(world.app, machine, order.install.permit, claim, Environment.INSTALLED)
+    world.claim(machine, order, "n1")
+    with pytest.raises(Conflict, match="installed system"):
+        operation.certify(world.app, machine, request, Environment.INSTALLED)
 
 
 def test_progress_never_goes_back(world: World) -> None:
