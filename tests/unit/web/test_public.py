@@ -12,8 +12,9 @@ from flask import Flask
 from agent import wire
 from appliance.operations import artefacts, events
 from appliance.operations.context import SYSTEM, Appliance
-from appliance.serve.cached import CachedArtefact, read, register_all, remember
+from appliance.serve.cached import CachedArtefact, of_root, read, register_all, remember
 from images.cache import Cache
+from images.root import RootImage, RootManifest
 from pxe.ports import EventKind
 from tests.unit.operations.lab import Box
 
@@ -128,5 +129,18 @@ def test_the_cache_is_remembered_and_registered(app: Appliance, artefact_file: P
     missing = register_all(app)
     assert artefacts.current(app, "agent-kernel") is not None
     assert [text.rsplit(" ", 1)[1] for text in missing] == ["boot", "root"]
+    for number in range(2):
+        manifest = RootManifest(
+            name=f"debian-13-{number:012x}.tar.zst",
+            size=size,
+            sha256=digest,
+            chunk_size=4 << 20,
+            chunks=(digest,),
+            unpacked=size,
+            packages=(("base-files", "13.8"),),
+            built=number,
+        )
+        remember(cache, of_root(RootImage(path=artefact_file, manifest=manifest)))
+    assert [item.document["built"] for item in read(cache.path) if item.kind == "os-image"] == [1], "the newer replaces"
     (cache.path / "current.json").write_text("{nonsense")
     assert read(cache.path) == ()
