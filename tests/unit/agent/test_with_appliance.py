@@ -28,7 +28,6 @@ from agent.trust import AgentKey
 from appliance.model.settings import Settings
 from appliance.operations import machines
 from appliance.operations.context import Actor, Appliance, Role
-from appliance.serve.environment import to_environment
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -49,9 +48,12 @@ class Listeners:
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> None:
-        environment = {**os.environ, **to_environment(self.settings), "PYTHONPATH": str(ROOT)}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        places = ["--state", str(self.settings.state), "--cache", str(self.settings.cache)]
+        places += ["--address", str(self.settings.address), "--http-port", str(self.settings.http_port)]
+        places += ["--https-port", str(self.settings.https_port), "--agent-port", str(self.settings.agent_port)]
         for role in ("https", "agents"):
-            argv = [sys.executable, "-c", "from appliance.cli.main import main; main()", "serve", role]
+            argv = [sys.executable, "-c", "from appliance.cli.main import main; main()", "serve", role, *places]
             self.processes.append(
                 subprocess.Popen(
                     argv, env=environment, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
