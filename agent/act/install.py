@@ -70,8 +70,9 @@ class Install:
         mounts.release(self.mount_point, self.tree)
         disk, nodes, layout = self.prepare_disk()
         for role, spec in roles.items():
-            self._stage(FILESYSTEM, f"{role} {spec.filesystem}" if spec.filesystem else "")
-            mounts.make_filesystem(nodes[role], spec)
+            if spec.filesystem:
+                self._stage(FILESYSTEM, f"{role} {spec.filesystem}")
+                mounts.make_filesystem(nodes[role], spec)
         loader = self._fill(disk, nodes, roles)
         self._stage(VERIFY)
         self._verify(disk, layout, nodes, roles)
