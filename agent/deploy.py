@@ -50,3 +50,12 @@ def files(package: Path | None = None) -> tuple[tuple[PurePosixPath, Path], ...]
     folder = package or Path(__file__).parent
     found = sorted(path for path in folder.rglob("*.py") if "__pycache__" not in path.parts)
     return tuple((HOME / "agent" / PurePosixPath(path.relative_to(folder).as_posix()), path) for path in found)
+
+
+def byte_code(package: Path | None = None) -> tuple[tuple[PurePosixPath, Path], ...]:
+    """Byte code beside the sources, where the agent image carries it: saves the installed system, whose service can't
+    write any, from compiling at every start. It is of the unchecked kind: whoever replaces sources must replace it too.
+    Another version of Python than the image's ignores it."""
+    folder = package or Path(__file__).parent
+    found = sorted(folder.rglob("__pycache__/*.pyc"))
+    return tuple((HOME / "agent" / PurePosixPath(path.relative_to(folder).as_posix()), path) for path in found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -74,7 +75,10 @@ def write_files(target: Path, files: Sequence[FileSpec]) -> None:
 
 def install_agent(target: Path, identity: Identity) -> None:
     """The agent's own files, its unit (enabled), and what it needs to know. Keys are readable by root only."""
-    for path, source in deploy.files():
+    home = inside(target, deploy.HOME / "agent")
+    if home.is_dir():
+        shutil.rmtree(home)  # no source without its byte code, no byte code without its source
+    for path, source in (*deploy.files(), *deploy.byte_code()):
         write_file(target, path, source.read_bytes(), LOOSE_MODE)
     write_file(target, deploy.UNIT_PATH, deploy.UNIT.encode(), LOOSE_MODE)
     link = inside(target, WANTS / deploy.UNIT_NAME)

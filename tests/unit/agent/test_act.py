@@ -59,9 +59,11 @@ def test_links_that_climb_stay_inside(fake_root: Path) -> None:
 
 def test_the_agent_installs_itself(fake_root: Path) -> None:
     who = target.Identity(site=SITE, key="KEY", certificate="CERT", order_key="ORDER", permit="p-1")
+    home = fake_root / "usr/lib/rackseed/agent"
     for _ in range(2):
         target.install_agent(fake_root, who)
-    home = fake_root / "usr/lib/rackseed/agent"
+        (home / "stale.py").write_text("left over from before")
+    target.install_agent(fake_root, who)
     assert (home / "act/guard.py").exists() and (home / "__main__.py").exists()
     assert {path.relative_to(home) for path in home.rglob("*.py")} == {
         path.relative_to(Path(deploy.__file__).parent) for path in Path(deploy.__file__).parent.rglob("*.py")
