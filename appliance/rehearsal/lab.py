@@ -15,11 +15,10 @@ from images import boot
 from images.cache import Cache
 
 
-def build_images(cache: Path, *, quiet: bool = False) -> None:
-    """``rackseed image all``: builds what is not in the cache, and says how far it is on our own terminal."""
-    output = subprocess.DEVNULL if quiet else None
+def build_images(cache: Path) -> None:
+    """``rackseed image all``: builds what is not in the cache, and says how far it is on standard error."""
     environment = command_environment(cache=cache)
-    done = subprocess.run([*rackseed(), "image", "all"], env=environment, stdout=output, check=False)
+    done = subprocess.run([*rackseed(), "image", "all"], env=environment, stdout=subprocess.DEVNULL, check=False)
     if done.returncode != 0:
         raise RehearsalError("the images could not be built; the reason is above")
 
