@@ -41,7 +41,7 @@ PORT = click.IntRange(1, 65535)
     "--people",
     type=click.Choice(["everywhere", "local"]),
     envvar="RACKSEED_PEOPLE",
-    default="everywhere",
+    default="local",
     show_default=True,
     help="Pages and API also on the provisioning address, or only on loopback and the socket.",
 )

@@ -24,7 +24,7 @@ class Settings:
     https_port: int = 8443
     agent_port: int = 8444
     database: str = ""
-    people_local: bool = False
+    people_local: bool = True
     kernel_arguments: tuple[str, ...] = ()
 
     @property

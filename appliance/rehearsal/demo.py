@@ -21,7 +21,7 @@ from rich.text import Text
 from appliance.rehearsal import lab, prerequisites, scenario
 from appliance.rehearsal.appliance_process import Answer, Appliance
 from appliance.rehearsal.board import Board, clock, summary
-from appliance.rehearsal.description import NETWORK, RackDescription
+from appliance.rehearsal.description import RackDescription
 from appliance.rehearsal.forwarder import Forwarder
 from appliance.rehearsal.rack import Rack
 from appliance.rehearsal.session import Session, what
@@ -166,7 +166,7 @@ def run_demo(options: DemoOptions, console: Console) -> bool:
         demo = Demo(session=session, foreign=foreign, console=console)
         demo.say("The site file:")
         console.print(Syntax(session.appliance.site.read_text(encoding="utf-8"), "yaml", background_color="default"))
-        forwarder = Forwarder(session.rack.namespace.name, (str(NETWORK.ip), HTTPS_PORT))
+        forwarder = Forwarder(session.rack.namespace.name, ("127.0.0.1", HTTPS_PORT))
         token = session.appliance.state / "admin-token"
         console.print(f"Web: https://127.0.0.1:{forwarder.port}/ (token in {token})")
         try:

@@ -86,11 +86,11 @@ def _actor(appliance: Appliance) -> Actor | None:
 
 
 def _from_the_rack(appliance: Appliance) -> bool:
-    """Whether the connection came in on the provisioning address."""
+    """Whether the connection came in on the provisioning address (never true of 127.0.0.1, where people come from)."""
     connection = request.environ.get("gunicorn.socket")
     if not isinstance(connection, socket.socket) or connection.family == socket.AF_UNIX:
         return False
-    return bool(connection.getsockname()[0] == str(appliance.settings.address))
+    return bool(connection.getsockname()[0] == str(appliance.settings.address) != "127.0.0.1")
 
 
 def _form_value() -> str:

@@ -19,7 +19,7 @@ from appliance.ui.session import COOKIE, LOGIN_COOKIE
 from tests.unit.operations.lab import Box
 from tests.unit.web.conftest import HOST, Person
 
-LOOPBACK = IPv4Address("127.0.0.1")
+RACK = IPv4Address("127.0.0.2")
 ROLES = ("viewer", "operator", "admin")
 LOOK = [
     ("GET", "/api/v1/machines"),
@@ -219,9 +219,9 @@ def test_the_socket_lets_root_and_the_service_in(web: Flask, monkeypatch: pytest
 
 
 def test_the_rack_may_only_enrol_where_people_are_local(app: Appliance) -> None:
-    local = people.make_app(replace(app, settings=replace(app.settings, people_local=True, address=LOOPBACK)))
+    local = people.make_app(replace(app, settings=replace(app.settings, people_local=True, address=RACK)))
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_server(("127.0.0.2", 0)) as other:
-        for server, status in ((listener, 404), (other, 401)):
+        for server, status in ((listener, 401), (other, 404)):
             with socket.create_connection(server.getsockname()), server.accept()[0] as connection:
                 environ = {"gunicorn.socket": connection}
                 client = local.test_client()
