@@ -1,4 +1,4 @@
-"""From power-on to enrolled: one machine alone, each firmware, with the real appliance. Wall and CPU seconds of the emulator.
+"""From power-on to enrolled: one machine alone, each firmware, with the real appliance: wall and CPU seconds.
 
 There is no reference in the same run: the peers' agents need their own servers. Under emulation (TCG) a CPU second is
 what repeats; a real server is faster by one to two orders of magnitude, and slower by its memory training.
