@@ -49,6 +49,7 @@ class Demo:
 
     session: Session
     foreign: scenario.Foreign
+    board: Board
     console: Console
     wrong: list[str] = field(default_factory=list)
 
@@ -65,16 +66,16 @@ class Demo:
         self.watch("every machine is ready", ENROL_SECONDS, lambda: session.all_in("ready"))
         self.say("What would be done, with every disk that would be erased:")
         self.typed("plan")
-        self.typed("apply", session.newest_plan()[:12])
+        self.typed("apply", session.newest_plan()[:12], "--no-wait")
         self.watch("every machine is deployed", INSTALL_SECONDS, lambda: session.all_in("deployed"))
         self.say("Every machine has booted from its own disk and reported in.")
         self._check()
 
     def watch(self, goal: str, timeout: float, reached: Callable[[], bool]) -> None:
         """Show the board until ``reached``."""
-        with Board(self.console) as board:
+        with self.board:
             elapsed = self.session.rack.elapsed
-            self.session.until(goal, timeout, reached, tick=lambda: board.show(self.session.rows(), elapsed()))
+            self.session.until(goal, timeout, reached, tick=lambda: self.board.show(self.session.rows(), elapsed()))
 
     def say(self, text: str) -> None:
         """A line between the acts."""
@@ -163,7 +164,7 @@ def run_demo(options: DemoOptions, console: Console) -> bool:
     lab.build_images(options.cache)
     foreign = scenario.make_foreign_disk(options.folder / "foreign.img")
     with stage(options.folder, scenario.demo_rack(foreign.path), cache=options.cache, by_rule=BY_RULE) as session:
-        demo = Demo(session=session, foreign=foreign, console=console)
+        demo = Demo(session=session, foreign=foreign, board=Board(console), console=console)
         demo.say("The site file:")
         console.print(Syntax(session.appliance.site.read_text(encoding="utf-8"), "yaml", background_color="default"))
         forwarder = Forwarder(session.rack.namespace.name, ("127.0.0.1", HTTPS_PORT))

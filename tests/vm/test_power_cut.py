@@ -20,7 +20,7 @@ def test_an_install_goes_on_after_power_cuts(on_stage) -> None:  # type: ignore[
         session.rack.power_on(NAME)
         session.until("the machine is ready", ENROL_SECONDS, lambda: session.all_in("ready"))
         session.appliance.command("plan")
-        session.appliance.command("apply", session.newest_plan())
+        session.appliance.command("apply", session.newest_plan(), "--no-wait")
         cut_in(session, "image", 0.0)
         session.rack.power_on(NAME)
         cut_in(session, "image", 0.3)

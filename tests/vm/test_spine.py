@@ -41,7 +41,7 @@ def deploy(session: Session) -> Chaos:
     session.until("every machine is ready", ENROL_SECONDS, lambda: session.all_in("ready"), tick=chaos.tick)
     chaos.command("plan")
     session.appliance.wait_ready()
-    chaos.command("apply", session.newest_plan())
+    chaos.command("apply", session.newest_plan(), "--no-wait")
     session.until("every machine is deployed", INSTALL_SECONDS, lambda: session.all_in("deployed"), tick=chaos.tick)
     session.appliance.wait_ready()
     return chaos
