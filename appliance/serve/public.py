@@ -63,8 +63,10 @@ def loader(name: str) -> Response:
 
 
 @blueprint.get("/autoexec.ipxe")
+@blueprint.get("/loaders/autoexec.ipxe")
 def autoexec() -> Response:
-    """The script that asks for the machine's own one, with what iPXE knows of the machine."""
+    """The script that asks for the machine's own one, with what iPXE knows of the machine. A UEFI iPXE that came by HTTP
+    looks for it beside itself."""
     return _text(script.chain(_appliance().settings.public_url), 200)
 
 

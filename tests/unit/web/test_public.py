@@ -69,7 +69,7 @@ def test_a_file_that_left_the_cache(public_web: Flask, registered: str, artefact
 
 
 def test_nothing_is_taken(public_web: Flask) -> None:
-    for path in ("/autoexec.ipxe", "/site.cpio", "/healthz"):
+    for path in ("/autoexec.ipxe", "/loaders/autoexec.ipxe", "/site.cpio", "/healthz"):
         assert public_web.test_client().post(path, data=b"x").status_code == 405
 
 
