@@ -69,8 +69,10 @@ def trusting(
 ) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=str(authority.ca_path))
     context.check_hostname = name
-    if strict:
+    if strict:  # Python 3.13's own default, and not older ones'
         context.verify_flags |= ssl.VERIFY_X509_STRICT
+    else:
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if pair:
         context.load_cert_chain(pair.certificate, pair.key)
     return context
