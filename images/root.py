@@ -122,7 +122,7 @@ def _bootstrap(recipe: OsRecipe, lock: Lock, scratch: Path, tar: Path) -> None:
         "--variant=custom",
         "--architectures=amd64",
         "--format=tar",
-        "--skip=output/dev",
+        "--skip=output/mknod",
         "--aptopt=APT::Install-Recommends false",
         '--aptopt=Acquire::Languages "none"',
         f"--include={','.join(deb.name for deb in lock.debs)}",

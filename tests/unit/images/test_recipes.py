@@ -1,0 +1,131 @@
+"""Recipes are readable; chunks, ELF headers and module globs are what they claim to be."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from images.elf import library_closure, linkage
+from images.errors import RecipeError, TreeError
+from images.kernelmodules import Selection, _fits, copy_firmware, firmware_names
+from images.recipe import AgentRecipe, agent_recipe, expand_braces, load, os_names, os_recipe
+from images.root import chunk_hashes, sources_text
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_agent_recipe_has_what_the_agent_calls() -> None:
+    """Every program that the agent's code starts by name is in the image (or a command of busybox)."""
+    recipe = agent_recipe()
+    busybox = {"chroot", "sh", "ip", "cat", "systemctl"}
+    there = {Path(name).name for name in recipe.programs} | {Path(link.split(" -> ")[0]).name for link in recipe.links}
+    called = set()
+    for path in (ROOT / "agent").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"run", "Pipeline"}:
+                for argument in node.args:
+                    first = argument.elts[0] if isinstance(argument, ast.List | ast.Tuple) and argument.elts else None
+                    if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                        called.add(first.value)
+    assert called, "the agent starts programs"
+    assert called <= there | busybox
+
+
+def test_agent_recipe_has_what_the_agent_imports() -> None:
+    recipe = agent_recipe()
+    for path in (ROOT / "agent").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                names.append(node.module)
+            for top in {name.split(".")[0] for name in names} - {"agent"}:
+                if top in sys.stdlib_module_names:
+                    assert top not in recipe.python_without, f"{path} imports {top}, which the image leaves out"
+                else:
+                    assert top in recipe.python_with, f"{path} imports {top}, which the image lacks"
+
+
+@pytest.mark.parametrize("name", os_names())
+def test_os_recipes_are_readable(name: str) -> None:
+    recipe = os_recipe(name)
+    assert recipe.name == name
+    assert {"python3", "python3-cryptography", "openssh-server", "linux-image-amd64"} <= set(recipe.packages)
+    text = sources_text(recipe)
+    assert f"URIs: {recipe.archive}\nSuites: {recipe.suite} {recipe.suite}-updates\n" in text
+
+
+def test_unknown_system_names_the_known_ones() -> None:
+    with pytest.raises(RecipeError, match="debian-13"):
+        os_recipe("debian-99")
+
+
+def test_a_wrong_recipe_has_positions(tmp_path: Path) -> None:
+    path = tmp_path / "agent.yaml"
+    path.write_text("packages: [a]\nmodules: []\nprogramms: []\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match=re.escape("agent.yaml:3:1")):
+        load(path, AgentRecipe)
+
+
+@pytest.mark.parametrize("size", [0, 1, 9, 10, 11, 30])
+def test_chunks_cover_the_file(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "file"
+    content = bytes(range(size))
+    path.write_bytes(content)
+    expected = [hashlib.sha256(content[at : at + 10]).hexdigest() for at in range(0, size, 10)]
+    assert list(chunk_hashes(path, 10)) == expected
+
+
+def test_braces() -> None:
+    assert expand_braces("a/{b,c}/{d,e}") == ("a/b/d", "a/b/e", "a/c/d", "a/c/e")
+    assert expand_braces("plain") == ("plain",)
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "fits"),
+    [
+        ("drivers/net/ethernet/intel/ice/ice", "drivers/net/ethernet/intel/**", True),
+        ("drivers/net/tun", "drivers/net/*", True),
+        ("drivers/net/ethernet/intel/ice/ice", "drivers/net/*", False),
+        ("fs/ext4/ext4", "fs/ext4/ext4", True),
+        ("fs/ext4/ext4-inode-test", "fs/ext4/ext4", False),
+    ],
+)
+def test_module_globs(name: str, pattern: str, fits: bool) -> None:
+    assert _fits(name, pattern) is fits
+
+
+def test_firmware_is_what_the_modules_name(tmp_path: Path) -> None:
+    module = tmp_path / "out/usr/lib/modules/6.12/kernel/net/nic.ko"
+    module.parent.mkdir(parents=True)
+    module.write_bytes(b"\x7fELF..\0license=GPL\0firmware=nic/a.bin\0firmware=nic/b-*.bin\0alias=pci\0firmware=gone\0")
+    base = tmp_path / "tree/usr/lib/firmware/nic"
+    base.mkdir(parents=True)
+    for name in ("a.bin", "b-1.bin", "other.bin"):
+        (base / name).write_bytes(name.encode())
+    asked = firmware_names(tmp_path / "out", Selection(version="6.12", modules=("kernel/net/nic.ko.xz",), unmatched=()))
+    assert asked == (("nic", "gone"), ("nic", "nic/a.bin"), ("nic", "nic/b-*.bin"))
+    assert copy_firmware(tmp_path / "tree", tmp_path / "out", asked) == ("nic/a.bin", "nic/b-1.bin")
+
+
+def test_reads_the_interpreter_that_runs_us() -> None:
+    facts = linkage(Path(sys.executable).resolve().read_bytes())
+    assert facts.interpreter.startswith("/lib")
+    assert any(name.startswith("libc.so") for name in facts.needed)
+
+
+def test_elf_refuses_other_files() -> None:
+    with pytest.raises(ValueError, match="not a 64-bit"):
+        linkage(b"#!/bin/sh\n" + bytes(64))
+
+
+def test_a_missing_library_names_who_needs_it(tmp_path: Path) -> None:
+    program = tmp_path / "usr/bin/program"
+    program.parent.mkdir(parents=True)
+    program.write_bytes(Path(sys.executable).resolve().read_bytes())
+    with pytest.raises(TreeError, match=r"usr/bin/program needs .*add its package"):
+        library_closure(tmp_path, [program])
