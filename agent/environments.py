@@ -12,6 +12,7 @@ from agent import clock
 from agent.act.actions import ImageActions, InstalledActions
 from agent.console import Console
 from agent.patience import Patience, StopRequest
+from agent.probe.changes import Changes
 from agent.probe.machine import Probe
 from agent.probe.marker import running_permit
 from agent.session import Session, read_site, run_image, run_installed
@@ -58,6 +59,7 @@ def live_installed(configuration: Path, console: Console, patience: Patience) ->
         inspect=probe.take,
         actions=InstalledActions(),
         permit=running_permit(probe.tree),
+        fresh=Changes().fresh,
     )
     try:
         run_installed(session, configuration)
