@@ -64,9 +64,9 @@ class Console:
         self._thread.start()
 
     def text(self) -> str:
-        """Everything since this power-on, without times."""
+        """Everything since this power-on, without times; the last line may have no end yet (a prompt)."""
         with self._lock:
-            return "\n".join(self._lines)
+            return "\n".join([*self._lines, clean(self._rest)] if self._rest else self._lines)
 
     def prompt(self) -> str:
         """The last line, if it has no end yet."""
@@ -91,13 +91,14 @@ class Console:
         with self._log.open("a", encoding="utf-8") as log, self._stream:
             while chunk := os.read(self._stream.fileno(), 65536):
                 *lines, rest = (self._rest + chunk).split(b"\n")
-                for line in lines:
-                    self._keep(line, log)
                 with self._lock:
                     self._rest = rest
+                for line in lines:
+                    self._keep(line, log)
                 log.flush()
-            if self._rest:
-                self._keep(self._rest, log)
+            rest, self._rest = self._rest, b""
+            if rest:
+                self._keep(rest, log)
 
     def _keep(self, line: bytes, log: IO[str]) -> None:
         text = clean(line)

@@ -53,6 +53,7 @@ def test_a_firmware_that_gave_up_is_seen_by_its_prompt(tmp_path: Path) -> None:
     while not gave_up(console) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert console.prompt() == "Shell>"
+    assert console.text().endswith("\nShell>")
     assert gave_up(console)
     os.write(write, b"\r\nBdsDxe: starting\r\n")
     while gave_up(console) and time.monotonic() < deadline:
