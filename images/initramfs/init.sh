@@ -39,7 +39,11 @@ fi
 
 /usr/lib/systemd/systemd-udevd --daemon --resolve-names=never
 udevadm trigger --type=subsystems --action=add
-udevadm trigger --type=devices --action=add
+# Terminals, memory blocks and the like are hundreds of events, and need no driver and no name from us.
+udevadm trigger --type=devices --action=add --subsystem-nomatch=tty --subsystem-nomatch=memory \
+  --subsystem-nomatch=cpu --subsystem-nomatch=machinecheck --subsystem-nomatch=workqueue --subsystem-nomatch=vc \
+  --subsystem-nomatch=bdi --subsystem-nomatch=clockevents --subsystem-nomatch=clocksource --subsystem-nomatch=wakeup \
+  --subsystem-nomatch=event_source --subsystem-nomatch=thermal --subsystem-nomatch=vtconsole
 udevadm settle --timeout=120 || say "some devices are still not ready after two minutes; going on"
 # Nothing announces a BMC that only the firmware's tables name, and ipmi_si looks there by itself.
 modprobe -q -a ipmi_si ipmi_devintf 2>/dev/null
