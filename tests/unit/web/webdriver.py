@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,10 @@ def missing() -> str:
     return f"{' and '.join(absent)} not installed: tests/packages.sh browser" if absent else ""
 
 
+class StaleElement(Exception):
+    """The element was found, and gone before it was used."""
+
+
 class Browser:
     """One browser window. ``log`` holds what the console said, also refusals of the content security policy."""
 
@@ -47,8 +51,17 @@ class Browser:
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         answer = requests.request(method, self.url + path, json=body if method == "POST" else None, timeout=60)
         value = answer.json()["value"]
+        if not answer.ok and value["error"] == "stale element reference":
+            raise StaleElement
         assert answer.ok, f"{method} {path}: {value}"
         return value
+
+    def on(self, css: str, method: str, what: str, body: dict[str, Any] | None = None) -> Any:
+        """Do something with the element that ``css`` finds. A live page may replace it in between: then with the new one."""
+        for _ in range(20):
+            with suppress(StaleElement):
+                return self.call(method, f"/element/{self.find(css)}/{what}", body)
+        raise AssertionError(f"{css} is replaced again and again")
 
     def go(self, url: str) -> None:
         self.call("POST", "/url", {"url": url})
@@ -57,13 +70,13 @@ class Browser:
         return str(self.call("POST", "/element", {"using": "css selector", "value": css})[ELEMENT])
 
     def text(self, css: str = "body") -> str:
-        return str(self.call("GET", f"/element/{self.find(css)}/text"))
+        return str(self.on(css, "GET", "text"))
 
     def click(self, css: str) -> None:
-        self.call("POST", f"/element/{self.find(css)}/click", {})
+        self.on(css, "POST", "click", {})
 
     def type(self, css: str, text: str) -> None:
-        self.call("POST", f"/element/{self.find(css)}/value", {"text": text})
+        self.on(css, "POST", "value", {"text": text})
 
     def run(self, script: str) -> Any:
         return self.call("POST", "/execute/sync", {"script": script, "args": []})
