@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 CACHE ?= $(or $(RACKSEED_CACHE),$(HOME)/.cache/rackseed)
 
-.PHONY: help setup demo lint test test-net test-vm test-nightly bench image docs screenshots lock clean
+.PHONY: help setup demo lint test test-net test-vm test-nightly bench image docs lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,7 +53,7 @@ test-net: ## Real servers and clients in network namespaces (root)
 test-vm: ## QEMU machines that boot, enrol, install and report (root)
 	@tests/packages.sh base lab
 	$(MAKE) --no-print-directory $(STAMP)
-	$(BIN)/pytest -m "vm and not nightly" $(ARGS)
+	$(BIN)/pytest -n 2 -m "vm and not nightly" tests/vm $(ARGS)
 
 test-nightly: ## The long ones
 	@tests/packages.sh base net lab

@@ -17,8 +17,9 @@ from appliance.rehearsal.prerequisites import missing
 from appliance.rehearsal.session import Session
 from images.cache import default_path
 
-LEDGER: list[tuple[str, float, float, str]] = []
-"""Scenario, wall seconds, processor seconds of machines and appliance, machines that were tried again."""
+LEDGER = "rack"
+"""Property of a test's report: scenario, wall seconds, processor seconds of machines and appliance, machines that were tried
+again. Reports come back from the workers of xdist, too."""
 BUDGET_CPU_SECONDS = 2800.0
 
 Stage = Callable[..., AbstractContextManager[Session]]
@@ -54,7 +55,8 @@ def on_stage(cache: Path, request: pytest.FixtureRequest) -> Iterator[Stage]:
                 yield session
             finally:
                 spent = sum(session.rack.cpu_seconds().values()) + session.appliance.cpu_seconds()
-                LEDGER.append((request.node.name, session.rack.elapsed(), spent, ", ".join(session.rack.panics)))
+                row = (request.node.name, session.rack.elapsed(), spent, ", ".join(session.rack.panics))
+                request.node.user_properties.append((LEDGER, row))
 
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -67,13 +69,16 @@ def on_stage(cache: Path, request: pytest.FixtureRequest) -> Iterator[Stage]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The ledger: what each scenario cost."""
-    if not LEDGER:
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    calls = [report for report in reports if report.when == "call"]
+    ledger = [row for report in calls for name, row in report.user_properties if name == LEDGER]
+    if not ledger:
         return
     terminalreporter.section("virtual machines: what they cost")
-    for name, wall, spent, again in LEDGER:
+    for name, wall, spent, again in ledger:
         note = f"  tried again after a panic of QEMU's emulation: {again}" if again else ""
         terminalreporter.write_line(f"{name:60} {wall:7.0f} s wall {spent:7.0f} CPU s{note}")
-    total = sum(spent for _, _, spent, _ in LEDGER)
-    terminalreporter.write_line(f"{'in all':60} {sum(row[1] for row in LEDGER):7.0f} s wall {total:7.0f} CPU s")
+    total = sum(spent for _, _, spent, _ in ledger)
+    terminalreporter.write_line(f"{'in all':60} {sum(row[1] for row in ledger):7.0f} s wall {total:7.0f} CPU s")
     if total > BUDGET_CPU_SECONDS:
         terminalreporter.write_line(f"more than the budget of {BUDGET_CPU_SECONDS:.0f} CPU s", red=True)
