@@ -27,6 +27,9 @@ from appliance.rehearsal.errors import RehearsalError
 LAB_KERNEL_ARGUMENTS = ("no_timer_check", "quiet")
 """For guests of QEMU's TCG: under load the kernel finds that its "IO-APIC + timer doesn't work" and panics; and every
 character on an emulated serial line costs."""
+CONSOLE = "ttyS0,115200n8"
+"""The one serial port that these machines have. The profile of the boards that they are dressed as names a second one; the
+kernel takes it for there and gives it /dev/console, and a login prompt would wait there for ever."""
 GIB = 1 << 30
 SYSTEM_DISK = 5 * GIB
 BLOCK = 1 << 20
@@ -147,6 +150,7 @@ def site_text(rack: RackDescription, *, by_rule: tuple[str, ...], ssh_key: str) 
         "domain: demo.example",
         "networks:",
         f"  provisioning: {{cidr: {NETWORK.network}, appliance: {NETWORK.ip}}}",
+        f"console: {CONSOLE}",
         f"kernel_arguments: [{', '.join(LAB_KERNEL_ARGUMENTS)}]",
         "machines:",
     ]
