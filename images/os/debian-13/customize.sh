@@ -10,7 +10,7 @@ for unit in $RACKSEED_MASK; do ln -sf /dev/null "$root/etc/systemd/system/$unit"
 
 # An identity is made at the first boot: an empty machine-id is filled then, and host keys are made by a unit.
 : > "$root/etc/machine-id"
-rm -f "$root/var/lib/dbus/machine-id" "$root"/etc/ssh/ssh_host_*key*
+rm -f "$root/var/lib/dbus/machine-id" "$root"/etc/ssh/ssh_host_*key* "$root"/etc/nvme/hostid "$root"/etc/nvme/hostnqn
 rm -f "$root/etc/hostname" "$root/etc/resolv.conf" "$root/var/lib/systemd/random-seed"
 ln -s ../run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
 chroot "$root" passwd --quiet --lock root
