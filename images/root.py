@@ -124,6 +124,7 @@ def _bootstrap(recipe: OsRecipe, lock: Lock, scratch: Path, tar: Path) -> None:
         "--format=tar",
         "--skip=output/mknod",
         "--aptopt=APT::Install-Recommends false",
+        "--dpkgopt=force-unsafe-io",
         '--aptopt=Acquire::Languages "none"',
         f"--include={','.join(deb.name for deb in lock.debs)}",
         *options,
