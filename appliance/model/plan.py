@@ -6,6 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from agent.wire import PartitionSpec
+from appliance.model.availability import Availability
+from appliance.model.ceph import CephLayout
+from appliance.model.cluster import ClusterLayout
+from appliance.model.network import BackboneLayout, HostNetwork
+from appliance.model.place import Place
 
 
 class WaitReason(StrEnum):
@@ -28,6 +33,14 @@ class WaitReason(StrEnum):
     NO_IMAGE = "no-image"
     NAME_TAKEN = "name-taken"
     IN_PROGRESS = "in-progress"
+    MEMBERS_MISSING = "members-missing"
+    TOO_FEW_MEMBERS = "too-few-members"
+    NO_QUORUM = "no-quorum"
+    NO_OSDS = "no-osds"
+    TOO_LITTLE_MEMORY = "too-little-memory"
+    TOO_FEW_DOMAINS = "too-few-domains"
+    PORTS_MISSING = "ports-missing"
+    LAYOUT = "layout"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +53,11 @@ class Wait:
 
 
 class DiskFate(StrEnum):
-    """What the plan does with one disk."""
+    """What the plan does with one disk. ``assign``: the layout gives it a role (an OSD's data or DB); it is written, and
+    so erased, when its cluster is formed."""
 
     ERASE = "erase"
+    ASSIGN = "assign"
     KEEP = "keep"
 
 
@@ -123,13 +138,43 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allocation:
-    """What a machine keeps for ever once a plan was accepted: its name, its address, its NIC names (MAC → name)."""
+    """What a machine keeps for ever once a plan was accepted: its name, its address, its NIC names (MAC → name), its
+    number in the site (1.., 0 while it has none), its addresses by network name (without prefix length), the cluster
+    (`ClusterLayout.name`) that it belongs to."""
 
     machine: str
     name: str
     address: str
     profile: str
     nics: tuple[tuple[str, str], ...] = ()
+    number: int = 0
+    addresses: tuple[tuple[str, str], ...] = ()
+    cluster: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeLayout:
+    """One machine as it should be in the end: where it stands, and its whole network."""
+
+    machine: str
+    name: str
+    number: int
+    profile: str
+    place: Place
+    cluster: str = ""
+    network: HostNetwork = HostNetwork()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desired:
+    """The layout of everything that is to be formed. It is part of the plan and of its hash; what of it is executed is in
+    the steps. Nodes are in the order of their numbers."""
+
+    nodes: tuple[NodeLayout, ...] = ()
+    clusters: tuple[ClusterLayout, ...] = ()
+    ceph: CephLayout | None = None
+    backbone: BackboneLayout | None = None
+    availability: Availability | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,8 +187,8 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """``hash`` is the SHA-256 of the canonical JSON of steps (without kernel device nodes, which a reboot may swap) and
-    facts; ``parent`` the hash of the last accepted plan (empty for the first). ``waits`` do not count for the hash: they
+    """``hash`` is the SHA-256 of the canonical JSON of steps (without kernel device nodes, which a reboot may swap),
+    ``desired`` and facts; ``parent`` the hash of the last accepted plan (empty for the first). ``waits`` do not count for the hash: they
     change nothing."""
 
     hash: str
@@ -153,6 +198,7 @@ class Plan:
     disks: tuple[DiskChoice, ...]
     allocations: tuple[Allocation, ...]
     facts: tuple[Fact, ...]
+    desired: Desired = Desired()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

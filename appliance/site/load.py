@@ -8,11 +8,11 @@ from importlib import resources
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
+from appliance.model.network import Network, Plane
 from appliance.model.site import (
     ApprovalRule,
     EraseGrant,
     ExpectedMachine,
-    Network,
     ProvisioningNetwork,
     Site,
 )
@@ -103,7 +103,7 @@ def _site(file: SiteFile, name: str, network: ProvisioningNetwork) -> Site:
         operating_system=file.operating_system,
         hostname_prefix=file.hostname_prefix,
         networks=tuple(
-            Network(name=entry.name, cidr=entry.cidr, vlan=entry.vlan)
+            Network(name=entry.name, plane=Plane.TENANT, cidr=entry.cidr, vlan=entry.vlan)
             for entry in file.networks
             if entry.name != PROVISIONING
         ),

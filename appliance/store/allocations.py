@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, delete, select
 
+from agent.wire import from_data
 from appliance.model.plan import Allocation
 from appliance.store import rows, schema
 
@@ -40,6 +41,4 @@ def remove(connection: Connection, machine: str) -> None:
 
 
 def _allocation(text: str) -> Allocation:
-    data = rows.load(text)
-    nics = tuple((str(mac), str(name)) for mac, name in data.pop("nics"))
-    return Allocation(nics=nics, **data)
+    return from_data(Allocation, rows.load(text))
