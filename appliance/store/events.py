@@ -6,7 +6,7 @@ every viewer may read events, and they are streamed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -35,6 +35,10 @@ class Happening(StrEnum):
     ORDER = "order"
     PERMIT = "permit"
     PROGRESS = "progress"
+
+
+BATCH_SECONDS = 60.0
+"""No process keeps what it saw for longer before it writes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,10 +84,22 @@ def since(connection: Connection, seq: int, limit: int) -> tuple[EventRow, ...]:
 
 
 def of_machine(connection: Connection, machine: str, limit: int = 500) -> tuple[EventRow, ...]:
-    """The newest ``limit`` events of a machine, the oldest first."""
+    """The newest ``limit`` events of a machine, the oldest first; see `in_order`."""
     table = schema.event
     query = select(table).where(table.c.machine == machine).order_by(table.c.seq.desc()).limit(limit)
-    return tuple(reversed([_row(row) for row in connection.execute(query).mappings()]))
+    return in_order(reversed([_row(row) for row in connection.execute(query).mappings()]))
+
+
+def in_order(found: Iterable[EventRow]) -> tuple[EventRow, ...]:
+    """As they happened. Processes write what they saw in batches, so an event may be written some seconds after one that
+    came later; ``found`` is in the order of writing, which counts where the clock itself was set back."""
+    story: list[EventRow] = []
+    for event in found:
+        at = len(story)
+        while at and 0 < story[at - 1].at - event.at < BATCH_SECONDS:
+            at -= 1
+        story.insert(at, event)
+    return tuple(story)
 
 
 def last_seq(connection: Connection) -> int:
