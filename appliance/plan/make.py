@@ -6,51 +6,41 @@ carried out is followed by an empty one. What can't be done now is a wait with a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from appliance.model.machine import DEADLINE_SECONDS, Phase, Policy, TroubleKind
+from agent.wire import Disk
+from appliance.model.machine import Phase
 from appliance.model.observed import Observed, ObservedMachine
 from appliance.model.plan import (
     Allocation,
+    Desired,
     DiskChoice,
     DiskFate,
     Fact,
-    HostConfig,
-    InstallArgs,
     Plan,
     Step,
-    StepKind,
     Wait,
     WaitReason,
 )
-from appliance.model.site import Site
+from appliance.model.site import ExpectedMachine, Site
 from appliance.plan import facts
+from appliance.plan.addresses import Ladder
+from appliance.plan.candidate import Candidate
+from appliance.plan.content import is_ours
+from appliance.plan.desired import Layout, assigned_keys, desire
 from appliance.plan.disks import Claims, DiskPlan, choose, claims
-from appliance.plan.layout import partitions
-from appliance.plan.network import boot_port, configure
+from appliance.plan.location import locate
+from appliance.plan.network import boot_port
 from appliance.plan.order import natural
 from appliance.plan.place import Places, display_name, kept, numbering
-from hwprofiles.match import match
+from appliance.plan.ready import SETTLED, not_yet, profile_of
+from appliance.plan.steps import install_steps
 from hwprofiles.profile import Profile
 
 EXECUTABLE = frozenset({"x86_64"})
 """Architectures that a root image exists for."""
-FIRST_BOOT_SECONDS = 1800.0
-NEEDED_PROBES = frozenset({"disks", "nics"})
-
-_SETTLED = frozenset({Phase.DEPLOYED, Phase.MEMBER, Phase.LEAVING, Phase.RETIRED})
-_BEFORE: dict[Phase, tuple[WaitReason, str]] = {
-    Phase.SEEN: (
-        WaitReason.NOT_APPROVED,
-        "it was seen on the network, but its agent has not enrolled; see its timeline",
-    ),
-    Phase.ENROLLED: (WaitReason.NOT_APPROVED, "approve it: rackseed machine approve {name} --code CODE"),
-    Phase.APPROVED: (WaitReason.NOT_INSPECTED, "its first report over mutual TLS has not come yet"),
-    Phase.DEPLOYING: (WaitReason.IN_PROGRESS, "it is being installed by an earlier plan"),
-    Phase.WIPING: (WaitReason.IN_PROGRESS, "it is being wiped"),
-    Phase.RESCUE: (WaitReason.HELD, "it runs the rescue system"),
-}
 
 
 def plan(site: Site, profiles: Iterable[Profile], observed: Observed, parent: Plan | None) -> Plan:
@@ -59,23 +49,23 @@ def plan(site: Site, profiles: Iterable[Profile], observed: Observed, parent: Pl
     before = kept(machines, parent)
     planner = _Planner(
         site=site,
+        entries={entry.name: entry for entry in site.machines},
         profiles={profile.name: profile for profile in profiles},
         images=dict(observed.images),
         claims=claims(site, machines),
         places=Places(site=site, kept=before),
+        ladder=Ladder(site, before),
         allocations=dict(before),
     )
-    for entry in _unseen(site, machines):
-        planner.wait(entry, WaitReason.NOT_SEEN, "no machine that fits the site file was seen yet; switch it on")
+    seen = {machine.expected for machine in machines}
+    for name in planner.entries.keys() - seen:
+        planner.wait(name, WaitReason.NOT_SEEN, "no machine that fits the site file was seen yet; switch it on")
     doubled = _doubled(machines)
     for machine in sorted(machines, key=numbering):
         planner.take(machine, doubled.get(machine.machine.id, ""))
-    return planner.finish(observed, parent.hash if parent else "")
-
-
-def _unseen(site: Site, machines: tuple[ObservedMachine, ...]) -> list[str]:
-    seen = {machine.expected for machine in machines}
-    return [entry.name for entry in site.machines if entry.name not in seen]
+    planner.count()
+    planner.lay_out(parent.desired if parent else Desired())
+    return planner.finish(observed, parent)
 
 
 def _doubled(machines: tuple[ObservedMachine, ...]) -> dict[str, str]:
@@ -89,157 +79,195 @@ def _doubled(machines: tuple[ObservedMachine, ...]) -> dict[str, str]:
 
 @dataclass(slots=True, kw_only=True)
 class _Planner:
-    """The plan while it grows; one machine at a time."""
+    """The plan while it grows; one machine at a time, then the layout over all of them."""
 
     site: Site
+    entries: Mapping[str, ExpectedMachine]
     profiles: dict[str, Profile]
     images: dict[str, str]
     claims: Claims
     places: Places
+    ladder: Ladder
     allocations: dict[str, Allocation]
+    candidates: list[Candidate] = field(default_factory=list)
+    ready: list[tuple[Candidate, DiskPlan]] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     waits: list[Wait] = field(default_factory=list)
-    disks: list[DiskChoice] = field(default_factory=list)
+    disks: dict[str, tuple[DiskChoice, ...]] = field(default_factory=dict)
     facts: list[Fact] = field(default_factory=list)
+    layout: Layout | None = None
 
     def wait(self, about: str, reason: WaitReason, text: str) -> None:
         self.waits.append(Wait(about=about, reason=reason, text=text))
 
     def take(self, machine: ObservedMachine, others: str) -> None:
-        """Steps for one machine, or the first thing that it waits for."""
-        name = display_name(machine, self.allocations.get(machine.machine.id))
-        if machine.machine.phase in _SETTLED:
+        """What becomes of one machine: it stands, it is a candidate, or it waits."""
+        before = self.allocations.get(machine.machine.id)
+        name = display_name(machine, before)
+        if machine.machine.phase in SETTLED:
+            self._stands(machine, before)
             return
         if others:
             text = f"another machine is this entry of the site file, too: {others}; retire one"
             self.wait(name, WaitReason.TROUBLE, text)
             return
-        not_yet = self._not_yet(machine, name)
-        if not_yet is not None:
-            self.waits.append(not_yet)
+        wait = not_yet(machine, name)
+        if wait is not None:
+            self.waits.append(wait)
+            if machine.machine.phase is Phase.DEPLOYING:
+                self._stands(machine, before)
             return
-        profile = self._profile(machine, name)
+        entry = self.entries.get(machine.expected)
+        profile = profile_of(machine, name, entry.profile if entry else "", self.profiles)
         if isinstance(profile, Wait):
             self.waits.append(profile)
             return
-        self._install(machine, name, profile)
+        self._candidate(machine, name, profile)
 
-    def _not_yet(self, machine: ObservedMachine, name: str) -> Wait | None:
-        """What has to happen before the machine can be planned."""
-        state = machine.machine
-        if state.trouble is not None and state.trouble.kind is TroubleKind.IDENTITY_CONFLICT:
-            return Wait(about=name, reason=WaitReason.TROUBLE, text=state.trouble.text)
-        if state.policy is not Policy.USE:
-            text = f"policy is {state.policy}; change it: rackseed machine policy {name} use"
-            return Wait(about=name, reason=WaitReason.HELD, text=text)
-        if state.phase in _BEFORE:
-            reason, text = _BEFORE[state.phase]
-            return Wait(about=name, reason=reason, text=text.format(name=name))
-        failures = machine.inventory.failures if machine.inventory else ()
-        failed = [failure for failure in failures if failure.probe in NEEDED_PROBES]
-        if failed:
-            text = f"its agent could not read its {failed[0].probe}: {failed[0].message}"
-            return Wait(about=name, reason=WaitReason.NOT_INSPECTED, text=text)
-        return None
+    def _stands(self, machine: ObservedMachine, given: Allocation | None) -> None:
+        """A machine that is installed, or about to be, keeps what it has."""
+        profile = self.profiles.get(given.profile) if given else None
+        if given is None or profile is None or machine.inventory is None:
+            return
+        disks = machine.inventory.disks
+        system = tuple(disk for disk in disks if disk.content.in_use or is_ours(machine, disk))
+        self._add(machine, profile, given, system, standing=True)
 
-    def _profile(self, machine: ObservedMachine, name: str) -> Profile | Wait:
-        """The profile that the site file names, or the one that matches."""
-        if machine.inventory is None:
-            return Wait(about=name, reason=WaitReason.NOT_INSPECTED, text="no report over mutual TLS has come yet")
-        named = next((entry.profile for entry in self.site.machines if entry.name == machine.expected), "")
-        if named:
-            found = self.profiles.get(named)
-            text = f"the site file names profile {named}, which does not exist"
-            return found or Wait(about=name, reason=WaitReason.NO_PROFILE, text=text)
-        result = match(machine.inventory, self.profiles.values())
-        if result.tie:
-            return Wait(about=name, reason=WaitReason.AMBIGUOUS_PROFILE, text=result.text)
-        if result.profile is None:
-            return Wait(about=name, reason=WaitReason.NO_PROFILE, text=result.text)
-        if machine.machine.phase is Phase.INSPECTED:
-            text = f"profile {result.profile.name} matches; its next report makes it ready"
-            return Wait(about=name, reason=WaitReason.NOT_INSPECTED, text=text)
-        return result.profile
-
-    def _install(self, machine: ObservedMachine, name: str, profile: Profile) -> None:
+    def _candidate(self, machine: ObservedMachine, name: str, profile: Profile) -> None:
         found = choose(machine, name, profile, self.claims)
-        given = self._obstacle(machine, name, found) or self.places.give(machine, profile.name)
+        given = found.wait or self._port(machine, name) or self.places.give(machine, profile.name)
         if isinstance(given, Wait):
-            self.disks += [_kept(choice) for choice in found.choices]
+            self.disks[machine.machine.id] = tuple(_kept(choice) for choice in found.choices)
             self.waits.append(given)
             return
-        self.disks += found.choices
-        self.allocations[machine.machine.id] = given
-        self._steps(machine, given, profile, found)
+        one = self._add(machine, profile, given, found.systems, standing=False)
+        if one is None:
+            self.disks[machine.machine.id] = tuple(_kept(choice) for choice in found.choices)
+            return
+        later = self._later(one)
+        if later is not None:
+            self.waits.append(later)
+            self.disks[one.id] = tuple(_kept(choice) for choice in found.choices)
+            return
+        self.disks[one.id] = found.choices
+        self.ready.append((one, found))
 
-    def _obstacle(self, machine: ObservedMachine, name: str, found: DiskPlan) -> Wait | None:
-        """Why a machine whose profile is known can't be installed."""
-        inventory, system = machine.inventory, self.site.operating_system
-        if found.wait is not None:
-            return found.wait
-        if inventory is None or inventory.architecture not in EXECUTABLE:
-            text = f"there is no root image for {inventory.architecture if inventory else 'it'} yet"
-            return Wait(about=name, reason=WaitReason.NOT_EXECUTABLE, text=text)
-        if boot_port(inventory) is None:
-            return Wait(about=name, reason=WaitReason.NOT_INSPECTED, text="its agent reported no network port")
+    def _add(
+        self,
+        machine: ObservedMachine,
+        profile: Profile,
+        given: Allocation,
+        system: tuple[Disk, ...],
+        *,
+        standing: bool,
+    ) -> Candidate | None:
+        """Number, addresses and place; None when there is no address for it (then it waits)."""
+        who, inventory = machine.machine.id, machine.inventory
+        number = self.ladder.number(who)
+        addresses = self.ladder.addresses(who, number)
+        if isinstance(addresses, Wait):
+            self.waits.append(addresses)
+            return None
+        if inventory is None:
+            return None
+        one = Candidate(
+            machine=machine,
+            inventory=inventory,
+            profile=profile,
+            place=locate(self.site, self.entries.get(machine.expected), inventory),
+            given=replace(given, number=number, addresses=addresses),
+            system=system,
+            standing=standing,
+        )
+        self.candidates.append(one)
+        self.allocations[who] = one.given
+        return one
+
+    def _port(self, machine: ObservedMachine, name: str) -> Wait | None:
+        if boot_port(machine.inventory) is not None:
+            return None
+        return Wait(about=name, reason=WaitReason.NOT_INSPECTED, text="its agent reported no network port")
+
+    def _later(self, one: Candidate) -> Wait | None:
+        """Why a machine that is placed can't be installed by us now."""
+        architecture, system = one.inventory.architecture, self.site.operating_system
+        if architecture not in EXECUTABLE:
+            text = f"there is no root image for {architecture} yet"
+            return Wait(about=one.name, reason=WaitReason.NOT_EXECUTABLE, text=text)
         if system not in self.images:
             text = f"the root image of {system} is not built: rackseed image root {system}"
-            return Wait(about=name, reason=WaitReason.NO_IMAGE, text=text)
+            return Wait(about=one.name, reason=WaitReason.NO_IMAGE, text=text)
         return None
 
-    def _steps(self, machine: ObservedMachine, given: Allocation, profile: Profile, found: DiskPlan) -> None:
-        port = boot_port(machine.inventory)
-        if found.system is None or port is None:
-            return
-        who = machine.machine.id
-        disk = next(choice for choice in found.choices if choice.fate is DiskFate.ERASE)
-        install = Step(
-            key=f"install/{who}",
-            kind=StepKind.INSTALL,
-            machine=who,
-            name=given.name,
-            deadline=profile.deadline(Phase.DEPLOYING.value) or DEADLINE_SECONDS[Phase.DEPLOYING],
-            reversible=False,
-            install=InstallArgs(
-                disk=disk,
-                partitions=partitions(who, found.system),
-                image=self.images[self.site.operating_system],
-                host=host_config(self.site, given, profile, machine),
-            ),
-        )
-        boot = Step(
-            key=f"first-boot/{who}",
-            kind=StepKind.FIRST_BOOT,
-            machine=who,
-            name=given.name,
-            after=(install.key,),
-            deadline=max(FIRST_BOOT_SECONDS, profile.deadline(Phase.APPROVED.value) or 0.0),
-        )
-        self.steps += [install, boot]
-        self.facts += facts.machine_facts(machine, facts.erased_keys(install))
+    def count(self) -> None:
+        """Machines that are expected by number only, and are not there yet."""
+        have = Counter(one.profile.name for one in self.candidates)
+        for entry in self.site.counts:
+            if have[entry.profile] < entry.count:
+                text = f"{have[entry.profile]} of {entry.count} expected machines are there and ready; switch the others on"
+                self.wait(entry.profile, WaitReason.NOT_SEEN, text)
 
-    def finish(self, observed: Observed, parent: str) -> Plan:
+    def lay_out(self, standing: Desired) -> None:
+        """The layout over all candidates; then the steps of those that are installed now."""
+        self.candidates.sort(key=lambda one: (one.given.number, one.id))
+        placed = {one.given.name for one in self.candidates}
+        unplaced = sorted(self.entries.keys() - placed, key=natural)
+        self.layout = desire(self.site, self.candidates, self.claims, standing, unplaced)
+        self.allocations.update(self.layout.allocations)
+        self.waits += self.layout.waits
+        members: dict[str, list[DiskChoice]] = {}
+        for choice in self.layout.choices:
+            members.setdefault(choice.machine, []).append(choice)
+        for who, choices in members.items():
+            system = [choice for choice in self.disks.get(who, ()) if choice.role == "system"]
+            self.disks[who] = (*system, *choices)
+        assigned = assigned_keys(self.layout.desired.ceph, None)
+        for one, found in self.ready:
+            self._install(one, found, assigned.pop(one.id, ()))
+        new = assigned_keys(self.layout.desired.ceph, standing.ceph)
+        for one in self.candidates:
+            if one.id in new and one.id in assigned:
+                self.facts += facts.machine_facts(one.machine, new[one.id])
+
+    def _install(self, one: Candidate, found: DiskPlan, assigned: tuple[str, ...]) -> None:
+        """Steps and facts of one machine. ``assigned`` are the keys of its disks that the layout gives a role."""
+        if found.system is None:
+            return
+        choice = next(choice for choice in found.choices if choice.fate is DiskFate.ERASE)
+        image = self.images[self.site.operating_system]
+        one = replace(one, given=self.allocations[one.id])
+        install, boot = install_steps(self.site, one, choice, found.system, image)
+        self.steps += [install, boot]
+        self.facts += facts.machine_facts(one.machine, (*facts.erased_keys(install), *assigned))
+
+    def finish(self, observed: Observed, parent: Plan | None) -> Plan:
         """Everything in its total order, and the hash over it."""
+        desired = self.layout.desired if self.layout else Desired()
         steps = tuple(sorted(self.steps, key=lambda step: (natural(step.name), step.machine, bool(step.after))))
         if steps:
             self.facts += facts.image_facts(observed, [self.site.operating_system])
         found = tuple(sorted(self.facts, key=lambda fact: fact.name))
         names = {who: allocation.name for who, allocation in self.allocations.items()}
+        order = sorted(self.disks, key=lambda who: (natural(names.get(who, "~" + who)), who))
+        changed = facts.layout_hash(desired) != facts.layout_hash(parent.desired if parent else Desired())
         return Plan(
-            hash=facts.plan_hash(steps, found),
-            parent=parent,
+            hash=facts.plan_hash(steps, found, desired),
+            parent=parent.hash if parent else "",
             steps=steps,
             waits=tuple(sorted(self.waits, key=lambda wait: (natural(wait.about), wait.reason, wait.text))),
-            disks=tuple(
-                sorted(self.disks, key=lambda c: (natural(names.get(c.machine, "~" + c.machine)), c.machine, _disk(c)))
-            ),
+            disks=tuple(choice for who in order for choice in sorted(self.disks[who], key=_disk)),
             allocations=tuple(sorted(self.allocations.values(), key=lambda a: (natural(a.name), a.machine))),
             facts=found,
+            desired=desired,
+            changes=bool(steps) or changed,
         )
 
 
-def _disk(choice: DiskChoice) -> tuple[bool, str, str, int]:
-    return choice.fate is not DiskFate.ERASE, choice.serial, choice.wwn, choice.size
+_FATES = {DiskFate.ERASE: 0, DiskFate.ASSIGN: 1, DiskFate.KEEP: 2}
+
+
+def _disk(choice: DiskChoice) -> tuple[int, str, str, int]:
+    return _FATES[choice.fate], choice.serial, choice.wwn, choice.size
 
 
 def _kept(choice: DiskChoice) -> DiskChoice:
@@ -247,21 +275,3 @@ def _kept(choice: DiskChoice) -> DiskChoice:
     if choice.fate is DiskFate.KEEP:
         return choice
     return replace(choice, fate=DiskFate.KEEP, why=f"{choice.why}; but the machine waits")
-
-
-def host_config(site: Site, given: Allocation, profile: Profile, machine: ObservedMachine) -> HostConfig:
-    """What the files of the installed system are rendered from. The last console becomes ``/dev/console``; the others
-    are plain kernel arguments."""
-    port = boot_port(machine.inventory)
-    consoles = (site.console,) if site.console else profile.console
-    arguments = [f"console={console}" for console in consoles[:-1]]
-    arguments += [*profile.boot.kernel_arguments, *site.kernel_arguments]
-    return HostConfig(
-        hostname=given.name,
-        domain=site.domain,
-        nics=configure(site, given, port) if port else (),
-        ssh_keys=site.ssh_keys,
-        time_servers=site.time_servers,
-        console=consoles[-1] if consoles else "",
-        kernel_arguments=tuple(dict.fromkeys(arguments)),
-    )

@@ -1,0 +1,135 @@
+"""The layout of the site's Ceph, put together from its parts: members, OSDs, services, CRUSH tree, pools, promises."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from appliance.model.ceph import CephLayout, CephSpec, OsdBudget, OsdLayout
+from appliance.model.cluster import ClusterLayout
+from appliance.model.network import Plane
+from appliance.model.plan import DiskChoice, Wait, WaitReason
+from appliance.model.site import Site
+from appliance.plan.candidate import Candidate
+from appliance.plan.capacity import capacity
+from appliance.plan.clusters import ceph_members
+from appliance.plan.crush import tree
+from appliance.plan.disks import Claims
+from appliance.plan.order import natural
+from appliance.plan.osd import OsdPlan, plan_osds
+from appliance.plan.pools import plan_pools
+from appliance.plan.services import place_services
+from appliance.plan.throughput import throughput
+
+PROVISIONING = "provisioning"
+_NAMESPACE = uuid.UUID("0c1f4c52-5d0f-5a53-8a3e-7b0a34f3c0de")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CephPlan:
+    """``layout`` is None while there is nothing to form, or too little. ``choices`` replace what was said before about
+    the disks of members."""
+
+    layout: CephLayout | None = None
+    choices: tuple[DiskChoice, ...] = ()
+    waits: tuple[Wait, ...] = ()
+
+
+def plan_ceph(
+    site: Site,
+    spec: CephSpec,
+    candidates: Sequence[Candidate],
+    clusters: Sequence[ClusterLayout],
+    claimed: Claims,
+    standing: CephLayout | None,
+) -> CephPlan:
+    """The whole layout. What ``standing`` has stays as it is as long as its disks and machines are there."""
+    in_cluster = frozenset(member for cluster in clusters for member in cluster.members)
+    members = sorted(
+        ceph_members(site, spec, candidates, clusters), key=lambda one: (one.given.number, natural(one.name))
+    )
+    before: dict[str, list[OsdLayout]] = {}
+    for osd in standing.osds if standing else ():
+        before.setdefault(osd.machine, []).append(osd)
+    plans = [
+        plan_osds(
+            site, spec, member, claimed, before.get(member.id, ()), hyperconverged=member.id in in_cluster
+        )
+        for member in members
+    ]
+    osds = number(plans, standing)
+    waits = [wait for found in plans for wait in found.waits]
+    choices = tuple(choice for found in plans for choice in found.choices)
+    if not osds:
+        text = f"{len(members)} members have no disk for an OSD; see the reasons of their disks"
+        waits.append(Wait(about=spec.name, reason=WaitReason.NO_OSDS, text=text))
+        return CephPlan(choices=choices, waits=tuple(waits))
+    budgets = tuple(found.budget for found in plans if found.budget is not None)
+    layout, more = _layout(site, spec, members, osds, budgets, standing, hyperconverged=bool(in_cluster))
+    return CephPlan(layout=layout, choices=choices, waits=(*waits, *more))
+
+
+def number(plans: Sequence[OsdPlan], standing: CephLayout | None) -> tuple[OsdLayout, ...]:
+    """All OSDs by number. Standing ones keep theirs; new ones get the lowest that nobody has or had in the parent, in the
+    order of the members, as Ceph itself would give them."""
+    taken = {osd.number for found in plans for osd in found.osds if osd.number >= 0}
+    taken |= {osd.number for osd in standing.osds} if standing else set()
+    numbered, at = [], 0
+    for found in plans:
+        for osd in found.osds:
+            if osd.number >= 0:
+                numbered.append(osd)
+                continue
+            while at in taken:
+                at += 1
+            numbered.append(replace(osd, number=at))
+            at += 1
+    return tuple(sorted(numbered, key=lambda osd: osd.number))
+
+
+def _layout(
+    site: Site,
+    spec: CephSpec,
+    members: Sequence[Candidate],
+    osds: tuple[OsdLayout, ...],
+    budgets: tuple[OsdBudget, ...],
+    standing: CephLayout | None,
+    *,
+    hyperconverged: bool,
+) -> tuple[CephLayout, tuple[Wait, ...]]:
+    hosts = frozenset(osd.machine for osd in osds)
+    wanted = frozenset(pool.service for pool in spec.pools)
+    services, short = place_services(site, spec, members, hosts, wanted, standing.services if standing else ())
+    buckets = tree(site, members, osds)
+    pools = plan_pools(site, spec, members, osds, standing.pools if standing else ())
+    public = spec.public or _plane(site, Plane.STORAGE_PUBLIC) or PROVISIONING
+    layout = CephLayout(
+        name=spec.name,
+        fsid=standing.fsid if standing else _fsid(site, spec, members),
+        members=tuple(member.id for member in members),
+        public=public,
+        cluster=spec.cluster or _plane(site, Plane.STORAGE_CLUSTER) or public,
+        hyperconverged=hyperconverged,
+        stretch=spec.stretch,
+        services=services,
+        osds=osds,
+        budgets=budgets,
+        buckets=buckets,
+        rules=pools.rules,
+        pools=pools.pools,
+        capacity=capacity(spec, members, osds, pools.pools, buckets),
+        throughput=throughput(site, spec, members, osds, pools.pools),
+        frozen=spec.frozen,
+    )
+    return layout, (*short, *pools.waits)
+
+
+def _plane(site: Site, plane: Plane) -> str:
+    return next((network.name for network in site.networks if network.plane is plane), "")
+
+
+def _fsid(site: Site, spec: CephSpec, members: Sequence[Candidate]) -> str:
+    """Another one for every appliance, though the planner never draws lots: machine ids are random where they are made."""
+    seed = "\n".join((site.name, site.domain, spec.name, *sorted(member.id for member in members)))
+    return str(uuid.uuid5(_NAMESPACE, seed))

@@ -1,0 +1,68 @@
+"""The steps that this version carries out: install a machine, and wait until its system has reported in."""
+
+from __future__ import annotations
+
+from agent.wire import Disk
+from appliance.model.machine import DEADLINE_SECONDS, Phase
+from appliance.model.plan import DiskChoice, HostConfig, InstallArgs, Step, StepKind
+from appliance.model.site import Site
+from appliance.plan.candidate import Candidate
+from appliance.plan.layout import partitions
+from appliance.plan.network import boot_port, configure
+from hwprofiles.profile import Profile
+
+FIRST_BOOT_SECONDS = 1800.0
+
+
+def install_steps(site: Site, candidate: Candidate, choice: DiskChoice, system: Disk, image: str) -> tuple[Step, Step]:
+    """Install on ``system`` (named to people by ``choice``) and first boot of one machine. ``image`` is a SHA-256."""
+    who, name, profile = candidate.id, candidate.name, candidate.profile
+    install = Step(
+        key=f"install/{who}",
+        kind=StepKind.INSTALL,
+        machine=who,
+        name=name,
+        deadline=deadline(site, profile, Phase.DEPLOYING) or DEADLINE_SECONDS[Phase.DEPLOYING],
+        reversible=False,
+        install=InstallArgs(
+            disk=choice,
+            partitions=partitions(who, system),
+            image=image,
+            host=host_config(site, candidate),
+        ),
+    )
+    boot = Step(
+        key=f"first-boot/{who}",
+        kind=StepKind.FIRST_BOOT,
+        machine=who,
+        name=name,
+        after=(install.key,),
+        deadline=max(FIRST_BOOT_SECONDS, deadline(site, profile, Phase.APPROVED) or 0.0),
+    )
+    return install, boot
+
+
+def deadline(site: Site, profile: Profile, phase: Phase) -> float | None:
+    """Seconds that a machine of this profile may stay in ``phase``: by the site file, else by the profile."""
+    for entry in site.deadlines:
+        if (entry.profile, entry.phase) == (profile.name, phase.value):
+            return entry.seconds
+    return profile.deadline(phase.value)
+
+
+def host_config(site: Site, candidate: Candidate) -> HostConfig:
+    """What the files of the installed system are rendered from. The last console becomes ``/dev/console``; the others
+    are plain kernel arguments."""
+    profile, port = candidate.profile, boot_port(candidate.inventory)
+    consoles = (site.console,) if site.console else profile.console
+    arguments = [f"console={console}" for console in consoles[:-1]]
+    arguments += [*profile.boot.kernel_arguments, *site.kernel_arguments]
+    return HostConfig(
+        hostname=candidate.name,
+        domain=site.domain,
+        nics=configure(site, candidate.given, port) if port else (),
+        ssh_keys=site.ssh_keys,
+        time_servers=site.time_servers,
+        console=consoles[-1] if consoles else "",
+        kernel_arguments=tuple(dict.fromkeys(arguments)),
+    )
