@@ -21,10 +21,28 @@ class WireError(ValueError):
         self.message = message
 
 
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+_FIELDS: dict[type, tuple[str, ...]] = {}
+"""Names of the fields of every dataclass that was seen."""
+
+
+def field_names(type_: type) -> tuple[str, ...]:
+    """Names of the fields of a dataclass, in their order; empty for other types."""
+    names = _FIELDS.get(type_)
+    if names is None:
+        if not dataclasses.is_dataclass(type_):
+            return ()
+        names = _FIELDS[type_] = tuple(field.name for field in dataclasses.fields(type_))
+    return names
+
+
 def to_data(value: Any) -> Any:
     """Dataclass → plain JSON data (dict, list, str, int, float, bool, None)."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_data(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind in _FIELDS or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
+        return {name: to_data(getattr(value, name)) for name in field_names(kind)}
     if isinstance(value, tuple | list):
         return [to_data(item) for item in value]
     if isinstance(value, dict):

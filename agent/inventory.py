@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from agent.document import canonical, to_data
 
@@ -123,9 +124,15 @@ class Content:
 
     def fingerprint(self) -> str:
         """SHA-256 over what a plan is bound to: table, partitions, signatures and edges; not ``in_use`` or ``boot``."""
-        facts = to_data(self)
-        del facts["boot"], facts["in_use"]
-        return hashlib.sha256(canonical(facts)).hexdigest()
+        return _fingerprint(self)
+
+
+@lru_cache(maxsize=1 << 10)
+def _fingerprint(content: Content) -> str:
+    """Most disks of a site are blank, and so all alike."""
+    facts = to_data(content)
+    del facts["boot"], facts["in_use"]
+    return hashlib.sha256(canonical(facts)).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ which integrators overwrite, and what only counts parts never beats what knows t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -85,10 +86,62 @@ class Match:
 
 
 def match(inventory: Inventory, profiles: Iterable[Profile]) -> Match:
-    """Try every profile. Pure; the order of ``profiles`` does not matter."""
+    """Try every profile. Pure; the order of ``profiles`` does not matter. Machines that are alike in all that rules look
+    at share one result, so that a thousand machines of a kind are judged once."""
+    table = {profile.name: profile for profile in profiles}
+    return _matcher(tuple(table.values())).match(inventory)
+
+
+class _Matcher:
+    """Some profiles, and the results that they gave. It holds the profiles, so their `id` stays theirs."""
+
+    def __init__(self, profiles: tuple[Profile, ...]) -> None:
+        self.profiles = profiles
+        rules = [rule for profile in profiles for rule in profile.match]
+        self.counts_disks = any(rule.disks for rule in rules)
+        self.counts_ports = any(rule.nics for rule in rules)
+        self.known: dict[tuple[object, ...], Match] = {}
+
+    def match(self, inventory: Inventory) -> Match:
+        board = inventory.board
+        key = (
+            *(board.vendor, board.name, board.model, board.system_vendor, board.system_product, board.compatible),
+            *(inventory.cpu.model, inventory.architecture, inventory.firmware),
+            _kinds(inventory.disks) if self.counts_disks else None,
+            len(inventory.nics) if self.counts_ports else None,
+        )
+        found = self.known.get(key)
+        if found is None:
+            if len(self.known) >= _ALIKE:
+                self.known.clear()
+            found = self.known[key] = _match(inventory, self.profiles)
+        return found
+
+
+_ALIKE, _SETS = 1 << 12, 8
+"""Bounds: results that are kept for a set of profiles, and sets of profiles. One site has one set."""
+_matchers: dict[tuple[int, ...], _Matcher] = {}
+
+
+def _matcher(profiles: tuple[Profile, ...]) -> _Matcher:
+    """The matcher of exactly these objects: to compare profiles by value would cost more than to judge one machine."""
+    key = tuple(map(id, profiles))
+    found = _matchers.get(key)
+    if found is None:
+        if len(_matchers) >= _SETS:
+            _matchers.clear()
+        found = _matchers[key] = _Matcher(profiles)
+    return found
+
+
+def _kinds(disks: tuple[Disk, ...]) -> tuple[tuple[Kind, int], ...]:
+    return tuple(sorted(Counter(map(disk_kind, disks)).items()))
+
+
+def _match(inventory: Inventory, profiles: tuple[Profile, ...]) -> Match:
     table = {profile.name: profile for profile in profiles}
     verdicts = sorted(
-        (judge(inventory, profile) for profile in table.values()),
+        (judge(inventory, profile) for profile in profiles),
         key=lambda v: (-v.score, -v.nearness, v.profile),
     )
     best = verdicts[0].score if verdicts else 0

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Callable
+from functools import lru_cache, wraps
 
 PLACEHOLDERS = frozenset(
     {
@@ -103,20 +105,46 @@ _VENDORS = {
 }
 
 
+_WORDS, _SERIALS = 1 << 12, 1 << 18
+"""Bounds of the caches: texts that machines have in common, and serials of 10 000 machines with all their disks, which a
+plan compares again and again."""
+_LONGEST = 128
+"""Longer texts are not kept: they are no serial or name, and who sends them may be anybody."""
+
+
+def _kept(bound: int) -> Callable[[Callable[[str], str]], Callable[[str], str]]:
+    """Remembers the last ``bound`` results for texts of reasonable length."""
+
+    def keep(function: Callable[[str], str]) -> Callable[[str], str]:
+        kept = lru_cache(maxsize=bound)(function)
+
+        @wraps(function)
+        def look(text: str) -> str:
+            return kept(text) if len(text) <= _LONGEST else function(text)
+
+        return look
+
+    return keep
+
+
 def clean(text: str) -> str:
     """Firmware text without padding and control characters, or ``""`` when it is a placeholder."""
-    line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    if not text.isprintable():
+        text = "".join(character if character.isprintable() else " " for character in text)
+    line = " ".join(text.split())
     folded = line.casefold()
     if folded in PLACEHOLDERS or folded.startswith("sku=notprovided;"):
         return ""
     return "" if _REPEATED.fullmatch(folded) else line
 
 
+@_kept(_WORDS)
 def text_key(text: str) -> str:
     """`clean` text folded for comparison: case, trademark signs and runs of blanks do not matter."""
     return " ".join(_MARKS.sub(" ", clean(text)).casefold().split())
 
 
+@_kept(_WORDS)
 def vendor_key(text: str) -> str:
     """One spelling per vendor: ``ASUSTeK COMPUTER INC.`` → ``asus``, ``Dell Inc.`` → ``dell``, ``HPE`` → ``hpe``."""
     words = re.findall(r"[a-z0-9#]+", text_key(text))
@@ -125,6 +153,7 @@ def vendor_key(text: str) -> str:
     return _VENDORS.get(key, key)
 
 
+@_kept(_SERIALS)
 def serial_key(text: str) -> str:
     """A serial number as it is compared and stored: no blanks around it, one blank inside, upper case; placeholders
     become ``""``. Tools and kernels pad and case serials differently (SCSI INQUIRY pads, smartctl strips)."""

@@ -1,4 +1,4 @@
-"""What a plan depends on, by name; and the hash that binds people's approval to it.
+"""What a plan depends on, by name.
 
 Only what a reboot leaves as it is: no device nodes, no carrier, no SMART values, no times. A disk that is swapped, has
 shrunk, or was written to is another fact.
@@ -7,17 +7,24 @@ shrunk, or was written to is another fact.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, is_dataclass
+from functools import cache
+from operator import attrgetter
 
-from agent.wire import Disk, canonical, to_data
+from agent.document import field_names
+from agent.wire import Disk
+from appliance.model.ceph import CephLayout, OsdBudget, OsdLayout
+from appliance.model.network import BackboneLayout, CableLayout, HostNetwork
 from appliance.model.observed import Observed, ObservedMachine
-from appliance.model.plan import DiskFate, Fact, Step
-from appliance.plan.network import ports
+from appliance.model.plan import Desired, DiskChoice, DiskFate, Fact, Step
 from hwprofiles.normal import serial_key
 
 
-def machine_facts(machine: ObservedMachine, erased: Iterable[str]) -> list[Fact]:
-    """Facts of one machine that has steps. ``erased`` are the `disk_key` of disks that the plan writes."""
+def machine_facts(machine: ObservedMachine, written: Iterable[str]) -> list[Fact]:
+    """Facts of one machine that the plan does something to. ``written`` are the `disk_key` of disks that it writes: now
+    (`erased_keys`) or when their cluster is formed (`assigned_keys`)."""
     who, inventory = machine.machine.id, machine.inventory
     if inventory is None:
         return []
@@ -27,10 +34,10 @@ def machine_facts(machine: ObservedMachine, erased: Iterable[str]) -> list[Fact]
         "architecture": inventory.architecture,
         "firmware": inventory.firmware.value,
         "disks": " ".join(sorted(f"{disk_key(disk)}:{disk.size}" for disk in inventory.disks)),
-        "ports": " ".join(sorted(nic.mac for nic in ports(inventory))),
+        "ports": " ".join(sorted(nic.mac for nic in inventory.nics if nic.mac)),
     }
     table = {disk_key(disk): disk for disk in inventory.disks}
-    for key in erased:
+    for key in written:
         disk = table.get(key)
         values[f"disk/{key}"] = f"{disk.content.fingerprint()} {disk.size} {disk.model}" if disk else ""
     return [Fact(name=f"{who}/{name}", value=value) for name, value in values.items()]
@@ -64,15 +71,84 @@ def recompute(facts: Sequence[Fact], observed: Observed) -> dict[str, str]:
     return {fact.name: now.get(fact.name, "") for fact in facts}
 
 
-def plan_hash(steps: Sequence[Step], facts: Sequence[Fact]) -> str:
-    """SHA-256 of the canonical JSON of steps and facts. Device nodes and texts for people are left out."""
-    data = to_data(steps)
-    for step in data:
-        if step["install"]:
-            disk = step["install"]["disk"]
-            for volatile in ("path", "now", "why"):
-                del disk[volatile]
-    return hashlib.sha256(canonical({"steps": data, "facts": to_data(facts)})).hexdigest()
+def plan_hash(steps: Sequence[Step], facts: Sequence[Fact], desired: Desired = Desired()) -> str:  # noqa: B008 - frozen
+    """SHA-256 of the canonical JSON (`agent.document.canonical`) of ``desired``, ``facts`` and ``steps``, without `UNBOUND`.
+
+    Parts of ``desired`` that are empty do not appear, so a plan without clusters has the hash that it had before there
+    were any. Fed in pieces: the JSON of 10 000 machines is never in memory as a whole."""
+    digest = hashlib.sha256()
+    for piece in _pieces(_Bound(desired=desired, facts=tuple(facts), steps=tuple(steps))):
+        digest.update(piece.encode())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bound:
+    """What people approve."""
+
+    desired: Desired
+    facts: tuple[Fact, ...]
+    steps: tuple[Step, ...]
+
+
+UNBOUND: dict[type, frozenset[str]] = {
+    DiskChoice: frozenset({"path", "now", "why"}),
+    Desired: frozenset({"availability"}),
+    CephLayout: frozenset({"capacity", "throughput"}),
+    OsdBudget: frozenset({"memory", "text"}),
+    HostNetwork: frozenset({"missing"}),
+    BackboneLayout: frozenset({"why"}),
+    CableLayout: frozenset({"state"}),
+}
+"""Fields that the hash leaves out: the kernel's device nodes, what LLDP hears at the moment, what a kernel says that it has
+of the memory, and everything that follows from the rest and is only for people: sentences, reports, predictions."""
+_BATCH = 512
+
+
+def _pieces(value: object) -> Iterator[str]:
+    """The canonical JSON of a value, in pieces of at most `_BATCH` items of a tuple."""
+    if isinstance(value, tuple):
+        for start in range(0, len(value), _BATCH):
+            yield ("," if start else "[") + _ENCODER.encode(value[start : start + _BATCH])[1:-1]
+        yield "]" if value else "[]"
+    elif is_dataclass(value):
+        names, values = _shape(type(value))
+        found = [item for item in zip(names, values(value), strict=True) if not _left_out(value, *item)]
+        for index, (name, item) in enumerate(found):
+            yield f'{"," if index else "{"}"{name}":'
+            yield from _pieces(item)
+        yield "}" if found else "{}"
+    else:
+        yield _ENCODER.encode(value)
+
+
+def _left_out(value: object, name: str, item: object) -> bool:
+    """Empty parts of what is desired; steps and facts are always there."""
+    if isinstance(value, _Bound):
+        return name == "desired" and isinstance(item, Desired) and not any(_shape(Desired)[1](item))
+    return isinstance(value, Desired) and not item
+
+
+def _plain(value: object) -> dict[str, object]:
+    """A dataclass as the encoder wants it, its keys in canonical order."""
+    names, values = _shape(type(value))
+    return dict(zip(names, values(value), strict=True))
+
+
+@cache
+def _shape(kind: type) -> tuple[tuple[str, ...], Callable[[object], tuple[object, ...]]]:
+    """Names of the bound fields of a dataclass, sorted, and what gets their values."""
+    names = tuple(sorted(set(field_names(kind)) - UNBOUND.get(kind, frozenset())))
+    if not names:
+        raise TypeError(f"{kind.__name__} has no place in a plan")
+    if len(names) == 1:
+        return names, lambda value: (getattr(value, names[0]),)
+    return names, attrgetter(*names)
+
+
+_ENCODER = json.JSONEncoder(
+    default=_plain, separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
+)
 
 
 def erased_keys(step: Step) -> list[str]:
@@ -81,3 +157,15 @@ def erased_keys(step: Step) -> list[str]:
     if install is None or install.disk.fate is not DiskFate.ERASE:
         return []
     return [f"{serial_key(install.disk.serial)}/{install.disk.wwn.lower()}"]
+
+
+def assigned_keys(osds: Iterable[OsdLayout]) -> dict[str, list[str]]:
+    """`disk_key` of the disks that OSDs are made on, by machine, each disk once. For OSDs that are new in a plan: what
+    stands is not written again."""
+    found: dict[str, dict[str, None]] = {}
+    for osd in osds:
+        keys = found.setdefault(osd.machine, {})
+        for disk in (osd.data, osd.db):
+            if disk is not None:
+                keys[f"{serial_key(disk.serial)}/{disk.wwn.lower()}"] = None
+    return {machine: list(keys) for machine, keys in found.items()}
