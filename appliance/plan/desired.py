@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from appliance.model.ceph import CephLayout, CephSpec, DiskRef
+from appliance.model.ceph import CephSpec
 from appliance.model.plan import Allocation, Desired, DiskChoice, NodeLayout, Wait, WaitReason
 from appliance.model.site import Site
 from appliance.plan.availability import availability
@@ -15,7 +15,6 @@ from appliance.plan.ceph import CephPlan, plan_ceph
 from appliance.plan.clusters import ClusterPlan, plan_clusters
 from appliance.plan.disks import Claims
 from appliance.plan.hostnet import host_network
-from hwprofiles.normal import serial_key
 
 LATER = "is planned; this version does not form it yet"
 
@@ -121,23 +120,3 @@ def _later(desired: Desired) -> list[Wait]:
     names += [desired.ceph.name] if desired.ceph else []
     return [Wait(about=name, reason=WaitReason.NOT_EXECUTABLE, text=LATER) for name in names]
 
-
-def assigned_keys(ceph: CephLayout | None, standing: CephLayout | None) -> dict[str, tuple[str, ...]]:
-    """`facts.disk_key` of disks that the layout gives a role and ``standing`` did not, by machine id."""
-    found: dict[str, dict[str, None]] = {}
-    before = {(machine, key) for machine, key in _disks(standing)}
-    for machine, key in _disks(ceph):
-        if (machine, key) not in before:
-            found.setdefault(machine, {})[key] = None
-    return {machine: tuple(keys) for machine, keys in found.items()}
-
-
-def _disks(ceph: CephLayout | None) -> Iterator[tuple[str, str]]:
-    for osd in ceph.osds if ceph else ():
-        yield osd.machine, _key(osd.data)
-        if osd.db is not None:
-            yield osd.machine, _key(osd.db)
-
-
-def _key(disk: DiskRef) -> str:
-    return f"{serial_key(disk.serial)}/{disk.wwn.lower()}"

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, is_dataclass
 from functools import cache
+from itertools import zip_longest
 from operator import attrgetter
 
 from agent.document import field_names
@@ -80,6 +81,13 @@ def plan_hash(steps: Sequence[Step], facts: Sequence[Fact], desired: Desired = D
     for piece in _pieces(_Bound(desired=desired, facts=tuple(facts), steps=tuple(steps))):
         digest.update(piece.encode())
     return digest.hexdigest()
+
+
+def same_layout(one: Desired, other: Desired) -> bool:
+    """Whether two layouts are the same as far as the hash binds them."""
+    if one == other:
+        return True
+    return all(a == b for a, b in zip_longest(_pieces(one), _pieces(other)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

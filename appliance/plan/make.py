@@ -7,7 +7,7 @@ carried out is followed by an empty one. What can't be done now is a wait with a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from agent.wire import Disk
@@ -29,7 +29,7 @@ from appliance.plan import facts
 from appliance.plan.addresses import Ladder
 from appliance.plan.candidate import Candidate
 from appliance.plan.content import is_ours
-from appliance.plan.desired import Layout, assigned_keys, desire
+from appliance.plan.desired import Layout, desire
 from appliance.plan.disks import Claims, DiskPlan, choose, claims
 from appliance.plan.location import locate
 from appliance.plan.network import boot_port
@@ -221,15 +221,17 @@ class _Planner:
         for who, choices in members.items():
             system = [choice for choice in self.disks.get(who, ()) if choice.role == "system"]
             self.disks[who] = (*system, *choices)
-        assigned = assigned_keys(self.layout.desired.ceph, None)
+        osds = self.layout.desired.ceph.osds if self.layout.desired.ceph else ()
+        assigned = facts.assigned_keys(osds)
         for one, found in self.ready:
-            self._install(one, found, assigned.pop(one.id, ()))
-        new = assigned_keys(self.layout.desired.ceph, standing.ceph)
+            self._install(one, found, assigned.pop(one.id, []))
+        before = {osd.number for osd in standing.ceph.osds} if standing.ceph else set()
+        new = facts.assigned_keys(osd for osd in osds if osd.number not in before)
         for one in self.candidates:
             if one.id in new and one.id in assigned:
                 self.facts += facts.machine_facts(one.machine, new[one.id])
 
-    def _install(self, one: Candidate, found: DiskPlan, assigned: tuple[str, ...]) -> None:
+    def _install(self, one: Candidate, found: DiskPlan, assigned: Sequence[str]) -> None:
         """Steps and facts of one machine. ``assigned`` are the keys of its disks that the layout gives a role."""
         if found.system is None:
             return
@@ -249,7 +251,6 @@ class _Planner:
         found = tuple(sorted(self.facts, key=lambda fact: fact.name))
         names = {who: allocation.name for who, allocation in self.allocations.items()}
         order = sorted(self.disks, key=lambda who: (natural(names.get(who, "~" + who)), who))
-        changed = facts.layout_hash(desired) != facts.layout_hash(parent.desired if parent else Desired())
         return Plan(
             hash=facts.plan_hash(steps, found, desired),
             parent=parent.hash if parent else "",
@@ -259,7 +260,7 @@ class _Planner:
             allocations=tuple(sorted(self.allocations.values(), key=lambda a: (natural(a.name), a.machine))),
             facts=found,
             desired=desired,
-            changes=bool(steps) or changed,
+            changes=bool(steps) or not facts.same_layout(desired, parent.desired if parent else Desired()),
         )
 
 
