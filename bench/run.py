@@ -17,7 +17,7 @@ from rich.table import Table
 
 from bench.row import Row
 
-ORDER = ("dhcp", "tftp", "http", "image", "enrol")
+ORDER = ("plan", "dhcp", "tftp", "http", "image", "enrol")
 
 
 def sections() -> tuple[str, ...]:

@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, is_dataclass
-from functools import cache
 from itertools import zip_longest
 from operator import attrgetter
 
@@ -143,9 +142,19 @@ def _plain(value: object) -> dict[str, object]:
     return dict(zip(names, values(value), strict=True))
 
 
-@cache
-def _shape(kind: type) -> tuple[tuple[str, ...], Callable[[object], tuple[object, ...]]]:
-    """Names of the bound fields of a dataclass, sorted, and what gets their values."""
+Shape = tuple[tuple[str, ...], Callable[[object], tuple[object, ...]]]
+_SHAPES: dict[type, Shape] = {}
+
+
+def _shape(kind: type) -> Shape:
+    """Names of the bound fields of a dataclass, sorted, and what gets their values; made once for every class."""
+    found = _SHAPES.get(kind)
+    if found is None:
+        found = _SHAPES[kind] = _make_shape(kind)
+    return found
+
+
+def _make_shape(kind: type) -> Shape:
     names = tuple(sorted(set(field_names(kind)) - UNBOUND.get(kind, frozenset())))
     if not names:
         raise TypeError(f"{kind.__name__} has no place in a plan")
