@@ -38,7 +38,7 @@ def network(text: str) -> IPv4Network:
     if "/" not in text:
         raise ValueError(f"expected a network such as 192.168.90.0/24, got '{text[:_SHOWN]}' (the prefix is missing)")
     if ":" in text:
-        raise ValueError(f"'{text[:_SHOWN]}' is IPv6; here IPv4 is expected, 'cidr6' is for IPv6")
+        raise ValueError(f"'{text[:_SHOWN]}' is IPv6; 'cidr6' is for that, and machines are provisioned with IPv4 only")
     try:
         loose = IPv4Network(text, strict=False)
     except (AddressValueError, NetmaskValueError, ValueError):
