@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import re
 import types
 import typing
@@ -11,16 +12,32 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
-from hwprofiles.node import MappingNode, Node, Position, Problem, ScalarNode, SequenceNode, Step, show_path
+from hwprofiles.node import (
+    Entry,
+    MappingNode,
+    Node,
+    Position,
+    Problem,
+    ScalarNode,
+    SecretName,
+    SequenceNode,
+    Step,
+    show_path,
+)
 
 Scalars = Mapping[Any, Callable[[str], Any]]
 """Types of leaves with their readers: text → value, or ``ValueError`` with what is expected."""
 
 KEY: dict[str, Any] = {"key": True}
 """Metadata of the field that holds the key when a list of dataclasses is written as a mapping (``n1: {…}``)."""
+SHORT: dict[str, Any] = {"short": True}
+"""Metadata of the field that one value alone stands for: ``vms: block`` instead of ``vms: {service: block}``."""
+BARE: dict[str, Any] = {"bare": True}
+"""Metadata of an optional dataclass that a key without a value asks for, with all its defaults (``ceph:``)."""
 
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+_SECRET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SHOWN = 60
 
 
@@ -64,6 +81,8 @@ class Converter:
     def _value(self, want: Any, node: Node, path: tuple[Step, ...]) -> Any:
         if isinstance(node, ScalarNode) and node.broken:
             return INVALID
+        if isinstance(node, ScalarNode) and node.secret:
+            return self._secret(want, node, path)
         origin = typing.get_origin(want)
         if origin in (types.UnionType, typing.Union):
             if isinstance(node, ScalarNode) and node.null:
@@ -77,7 +96,18 @@ class Converter:
             return self._note(node, path, f"expected one value, got a {_kind(node)}")
         if node.null:
             return self._note(node, path, "is empty")
+        if want is SecretName:
+            message = "a secret is never written here; write '!secret NAME' and keep its value outside this file"
+            return self._note(node, path, message)
         return self._leaf(want, node, path)
+
+    def _secret(self, want: Any, node: ScalarNode, path: tuple[Step, ...]) -> Any:
+        if want is not SecretName and SecretName not in typing.get_args(want):
+            return self._note(node, path, "'!secret' can't stand here: this value is no secret; write it out")
+        if not _SECRET.fullmatch(node.text):
+            message = f"expected the name of a secret such as '!secret bmc-password', got {_show(node)}"
+            return self._note(node, path, message)
+        return SecretName(node.text)
 
     def _leaf(self, want: Any, node: ScalarNode, path: tuple[Step, ...]) -> Any:
         try:
@@ -116,14 +146,14 @@ class Converter:
 
     def _dataclass(self, want: type, node: Node, path: tuple[Step, ...], given: Mapping[str, Any] | None = None) -> Any:
         given = given or {}
-        if isinstance(node, ScalarNode) and node.null and given:
-            node = MappingNode(line=node.line, column=node.column, entries=())
+        shape = _shape(want)
+        if isinstance(node, ScalarNode):
+            node = shape.mapping(node, keyed=bool(given))
         if not isinstance(node, MappingNode):
             shown = _show(node) if isinstance(node, ScalarNode) else f"a {_kind(node)}"
             return self._note(node, path, f"expected keys and values, got {shown}")
-        hints = typing.get_type_hints(want)
-        fields = {f.name: f for f in dataclasses.fields(want) if hints[f.name] is not Position}
-        values: dict[str, Any] = {name: Position(path=path) for name, hint in hints.items() if hint is Position}
+        hints, fields = shape.hints, shape.fields
+        values: dict[str, Any] = {name: Position(path=path) for name in shape.positions}
         found: dict[str, Any] = {**given}
         for entry in node.entries:
             if entry.key in fields and entry.key not in given:
@@ -148,12 +178,47 @@ class Converter:
         if keyed:
             mark = ScalarNode(line=entry.line, column=entry.column, text=entry.key, plain=True)
             return self._value(hint, mark, path)
-        if optional and isinstance(entry.value, ScalarNode) and entry.value.null:
+        null = isinstance(entry.value, ScalarNode) and entry.value.null
+        if null and spec.metadata.get("bare"):
+            nothing = MappingNode(line=entry.value.line, column=entry.value.column, entries=())
+            return self._value(hint, nothing, (*path, spec.name))
+        if optional and null:
             return dataclasses.MISSING
-        if isinstance(entry.value, ScalarNode) and entry.value.null and not _may_be_none(hint):
+        if null and not _may_be_none(hint):
             return self._note(Node(line=entry.line, column=entry.column), (*path, spec.name), "is empty")
         value = self._value(hint, entry.value, (*path, spec.name))
         return dataclasses.MISSING if value is INVALID and optional else value
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Shape:
+    """What is asked about a dataclass for every value of it: finding type hints out is slow."""
+
+    hints: Mapping[str, Any]
+    fields: Mapping[str, dataclasses.Field[Any]]
+    positions: tuple[str, ...]
+    short: str
+
+    def mapping(self, node: ScalarNode, *, keyed: bool) -> Node:
+        """What a value alone stands for: nothing behind a key is a mapping without keys; else that of the short form."""
+        if node.null:
+            return MappingNode(line=node.line, column=node.column, entries=()) if keyed else node
+        if not self.short:
+            return node
+        entry = Entry(key=self.short, line=node.line, column=node.column, value=node)
+        return MappingNode(line=node.line, column=node.column, entries=(entry,))
+
+
+@functools.cache
+def _shape(want: type) -> _Shape:
+    hints = typing.get_type_hints(want)
+    fields = {f.name: f for f in dataclasses.fields(want) if hints[f.name] is not Position}
+    return _Shape(
+        hints=hints,
+        fields=fields,
+        positions=tuple(name for name, hint in hints.items() if hint is Position),
+        short=next((name for name, spec in fields.items() if spec.metadata.get("short")), ""),
+    )
 
 
 def _may_be_none(hint: Any) -> bool:

@@ -1,7 +1,7 @@
 """The only YAML reader: text → nodes with positions, and every problem with file, line and column.
 
-YAML 1.2 without what makes configuration files surprising or dangerous: aliases (and so bombs), tags, several documents,
-keys that are not text, the same key twice. A plain value keeps its text until its type is known, so a MAC or a serial made
+YAML 1.2 without what makes configuration files surprising or dangerous: aliases (and so bombs), tags (but ``!secret NAME``,
+where a secret is expected), several documents, keys that are not text, the same key twice. A plain value keeps its text until its type is known, so a MAC or a serial made
 of digits stays text. Built from the parser's events with an own stack, so that deep nesting can't exhaust Python's.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,6 +36,7 @@ T = TypeVar("T")
 MAX_BYTES = 8 * 1024 * 1024
 MAX_NODES = 400_000
 MAX_DEPTH = 32
+SECRET = "!secret"
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x84\x86-\x9f\ufffe\uffff]|[\ud800-\udfff]")
 _TAB = re.compile(r"^ *\t+ *[^\s#]", re.MULTILINE)
 
@@ -51,11 +52,13 @@ class DocumentError(Exception):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """A file that could be parsed. ``problems`` are those of its structure (the same key twice, tags …); `load` and
-    `convert` report them together with their own."""
+    `convert` report them together with their own. ``children`` remembers the keys of mappings that were looked into, so
+    that many problems in a large mapping are found in time."""
 
     file: str
     root: Node
     problems: tuple[Problem, ...] = ()
+    children: dict[int, dict[str, Entry]] = field(default_factory=dict, repr=False, compare=False)
 
     def load(self, type_: type[T], scalars: Scalars | None = None) -> T:
         """The document as a frozen dataclass; `DocumentError` with all problems. ``scalars`` maps types of leaves (for
@@ -76,7 +79,7 @@ class Document:
         """Line and column (from 1) of a value, or of its key; of the nearest parent that exists when it is missing."""
         node, at = self.root, (self.root.line, self.root.column)
         for step in path:
-            found = _child(node, step)
+            found = self._child(node, step)
             if found is None:
                 return at
             node = found.value if isinstance(found, Entry) else found
@@ -85,23 +88,28 @@ class Document:
 
     def has(self, path: tuple[Step, ...]) -> bool:
         """Whether there is a value at ``path``."""
-        node: Node | Entry | None = self.root
-        for step in path:
-            node = _child(node.value if isinstance(node, Entry) else node, step) if node is not None else None
-        return node is not None
+        return self.node(path) is not None
 
     def problem(self, path: tuple[Step, ...], message: str, *, key: bool = False) -> Problem:
         """A problem of the value (or key) at ``path``, for example ``("machines", 2, "mac")``."""
         line, column = self.position(path, key=key)
         return Problem(file=self.file, line=line, column=column, where=show_path(path), message=message)
 
+    def node(self, path: tuple[Step, ...]) -> Node | None:
+        """The node at ``path``."""
+        node: Node | Entry | None = self.root
+        for step in path:
+            node = self._child(node.value if isinstance(node, Entry) else node, step) if node is not None else None
+        return node.value if isinstance(node, Entry) else node
 
-def _child(node: Node, step: Step) -> Entry | Node | None:
-    if isinstance(node, MappingNode):
-        return next((entry for entry in node.entries if entry.key == step), None)
-    if isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.items):
-        return node.items[step]
-    return None
+    def _child(self, node: Node, step: Step) -> Entry | Node | None:
+        if isinstance(node, MappingNode):
+            if id(node) not in self.children:
+                self.children[id(node)] = {entry.key: entry for entry in node.entries}
+            return self.children[id(node)].get(step) if isinstance(step, str) else None
+        if isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.items):
+            return node.items[step]
+        return None
 
 
 def read(path: Path) -> Document:
@@ -164,9 +172,7 @@ class _Builder:
             self._note(event, f"aliases are not supported (*{event.anchor}); write the value out")
             self._put(ScalarNode(**_at(event), text="", plain=True, broken=True), event)
         elif isinstance(event, ev.ScalarEvent):
-            self._tag(event)
-            plain = event.style in (None, "")
-            self._put(ScalarNode(**_at(event), text=event.value, plain=plain, broken=event.tag is not None), event)
+            self._put(self._scalar(event), event)
         elif isinstance(event, ev.MappingStartEvent | ev.SequenceStartEvent):
             self._tag(event)
             if len(self.stack) >= MAX_DEPTH:
@@ -174,6 +180,19 @@ class _Builder:
             self.stack.append(_Open(mapping=isinstance(event, ev.MappingStartEvent), **_at(event)))
         elif isinstance(event, ev.MappingEndEvent | ev.SequenceEndEvent):
             self._put(self.stack.pop().close(), event)
+
+    def _scalar(self, event: Any) -> ScalarNode:
+        secret = event.tag is not None and str(event.tag) == SECRET
+        if not secret:
+            self._tag(event)
+        return ScalarNode(
+            **_at(event),
+            text=event.value,
+            plain=event.style in (None, ""),
+            broken=event.tag is not None and not secret,
+            secret=secret,
+            block=event.style == "|",
+        )
 
     def _put(self, node: Node, event: Any) -> None:
         self.nodes += 1
@@ -197,7 +216,8 @@ class _Builder:
 
     def _check_key(self, top: _Open, node: Node) -> None:
         top.fresh = isinstance(node, ScalarNode) and node.text not in top.entries and not node.broken
-        if not isinstance(node, ScalarNode):
+        if not isinstance(node, ScalarNode) or node.secret:
+            top.fresh = False
             self._add(node.line, node.column, "a key must be text")
         elif node.text in top.entries:
             first = top.entries[node.text]

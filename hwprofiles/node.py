@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NewType
 
 Step = str | int
 """One step of a path into a document: a key, or the index of an item."""
+SecretName = NewType("SecretName", str)
+"""The type of leaves that are written ``!secret NAME``: the name of a secret, whose value is kept elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,16 +37,20 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScalarNode(Node):
-    """A leaf. ``plain`` means that it was not quoted; ``broken`` that a problem was already reported for it."""
+    """A leaf. ``plain`` means that it was not quoted; ``broken`` that a problem was already reported for it; ``secret``
+    that it has the tag ``!secret``, so its text is a name; ``block`` that it is a literal block (``|``), whose text
+    begins on the next line."""
 
     text: str
     plain: bool
     broken: bool = False
+    secret: bool = False
+    block: bool = False
 
     @property
     def null(self) -> bool:
         """Nothing, ``~`` or ``null`` (YAML 1.2 core schema)."""
-        return self.plain and self.text in ("", "~", "null", "Null", "NULL")
+        return self.plain and not self.secret and self.text in ("", "~", "null", "Null", "NULL")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

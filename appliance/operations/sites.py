@@ -14,7 +14,8 @@ from appliance.model.site import Site
 from appliance.operations import audit
 from appliance.operations.context import Actor, Appliance, Role
 from appliance.operations.errors import Invalid, Unavailable
-from appliance.site.load import SiteError, load_text
+from appliance.site.load import SiteError, complete_text, load_text
+from appliance.site.load import load_site as parsed_site
 from appliance.store import events, evidence, machines, sites
 from appliance.store.events import Happening
 from appliance.store.sites import SiteRow
@@ -25,19 +26,20 @@ MAX_SITE_BYTES = 4 << 20
 
 
 def load_site(app: Appliance, actor: Actor, path: Path) -> Site:
-    """Read, check and store a site file; see `load_site_text`."""
+    """Read, check and store a site file, with the list of machines beside it that it names; see `load_site_text`."""
     actor.require(Role.OPERATOR, "load a site file")
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Invalid(f"cannot read {path}: {error}", ((str(path), str(error)),)) from error
+        parsed_site(path, app.profiles)
+        text = complete_text(path)
+    except SiteError as error:
+        raise _invalid(error) from error
     return load_site_text(app, actor, text, str(path))
 
 
 def load_site_text(app: Appliance, actor: Actor, text: str, path: str) -> Site:
     """Check and store a site file; machines are recognised and rules evaluated in the same transaction.
 
-    ``path`` is only for messages. Raises `Invalid` with every problem as (``file:line:column``, message).
+    ``path`` is only for messages; the text stands alone, a list of machines is inside it. Raises `Invalid` with every problem as (``file:line:column``, message).
     """
     from appliance.operations import enrolment  # noqa: PLC0415 - enrolment needs the site for its rules
 
@@ -47,8 +49,7 @@ def load_site_text(app: Appliance, actor: Actor, text: str, path: str) -> Site:
     try:
         site = load_text(text, path, app.profiles)
     except SiteError as error:
-        problems = tuple((f"{p.file}:{p.line}:{p.column}", p.message) for p in error.problems)
-        raise Invalid(str(error), problems) from error
+        raise _invalid(error) from error
     digest = hashlib.sha256(text.encode()).hexdigest()
     now = app.clock.now()
     with app.store.write() as connection:
@@ -103,6 +104,10 @@ def recognise(connection: Connection, machine: str, *, at: float) -> None:
     machines.change(connection, machine, expected=name, name=called)
     text = f"is {name} of the site file" if name else f"is not {row.expected} of the site file any more"
     events.add(connection, at=at, machine=machine, kind=Happening.IDENTITY, text=text)
+
+
+def _invalid(error: SiteError) -> Invalid:
+    return Invalid(str(error), tuple((f"{p.file}:{p.line}:{p.column}", p.message) for p in error.problems))
 
 
 @lru_cache(maxsize=4)

@@ -1,4 +1,5 @@
-"""Readers of the site file's leaves: text → value, or ``ValueError`` with what is expected."""
+"""Readers of leaves that say who a machine is and what it boots with: text → value, or ``ValueError`` with what is
+expected."""
 
 from __future__ import annotations
 
@@ -7,10 +8,8 @@ import binascii
 import re
 import struct
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, NetmaskValueError
-from typing import Any, NewType
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from typing import NewType
 
 from hwprofiles.normal import known_bad_uuid, mac_key, serial_key
 
@@ -22,6 +21,8 @@ Mac = NewType("Mac", str)
 Serial = NewType("Serial", str)
 MachineUuid = NewType("MachineUuid", str)
 SshKey = NewType("SshKey", str)
+SwitchPort = NewType("SwitchPort", str)
+"""``SWITCH/PORT`` as LLDP tells them; the switch is what stands before the first slash."""
 Host = NewType("Host", str)
 """A host name with domain, or an address."""
 Interface = NewType("Interface", str)
@@ -37,14 +38,6 @@ _KEY_TYPE = re.compile(
     r"sk-ecdsa-sha2-nistp256@openssh\.com"
 )
 _SHOWN = 40
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AddressRange:
-    """``first-last``, ends included."""
-
-    first: IPv4Address
-    last: IPv4Address
 
 
 def hostname(text: str) -> Hostname:
@@ -107,46 +100,12 @@ def machine_uuid(text: str) -> MachineUuid:
     return MachineUuid(found)
 
 
-def address(text: str) -> IPv4Address:
-    """IPv4: machines boot with DHCPv4."""
-    try:
-        return IPv4Address(text)
-    except AddressValueError:
-        pass
-    try:
-        IPv6Address(text)
-    except AddressValueError:
-        raise ValueError(f"expected an IPv4 address, got '{text[:_SHOWN]}'") from None
-    raise ValueError(f"'{text}' is IPv6; machines are provisioned with IPv4 only")
-
-
-def network(text: str) -> IPv4Network:
-    """CIDR notation without host bits, at most a /30 small."""
-    if "/" not in text:
-        raise ValueError(f"expected a network such as 192.168.90.0/24, got '{text[:_SHOWN]}' (the prefix is missing)")
-    if ":" in text:
-        raise ValueError(f"'{text[:_SHOWN]}' is IPv6; machines are provisioned with IPv4 only")
-    try:
-        loose = IPv4Network(text, strict=False)
-    except (AddressValueError, NetmaskValueError, ValueError):
-        raise ValueError(f"expected a network such as 192.168.90.0/24, got '{text[:_SHOWN]}'") from None
-    if str(loose.network_address) != text.split("/", maxsplit=1)[0]:
-        raise ValueError(f"'{text}' has host bits set; did you mean '{loose}'?")
-    if loose.prefixlen > 30 or loose.prefixlen < 8:
-        raise ValueError(f"a network between /8 and /30 is expected, got /{loose.prefixlen}")
-    return loose
-
-
-def address_range(text: str) -> AddressRange:
-    """``192.168.90.100-192.168.90.199``, or with only the last number after the hyphen: ``192.168.90.100-199``."""
-    begin, hyphen, end = (part.strip() for part in text.partition("-"))
-    if not hyphen:
-        raise ValueError(f"expected a range such as 192.168.90.100-192.168.90.199, got '{text[:_SHOWN]}'")
-    first = address(begin)
-    last = address(f"{begin.rpartition('.')[0]}.{end}" if end.isdigit() else end)
-    if last < first:
-        raise ValueError(f"the range ends ({last}) before it begins ({first}); did you mean '{last}-{first}'?")
-    return AddressRange(first=first, last=last)
+def switch_port(text: str) -> SwitchPort:
+    """The switch's system name, a slash, and the port's name, which may have slashes of its own (``sw1/Ethernet1/7``)."""
+    switch, slash, port = (part.strip() for part in text.partition("/"))
+    if not slash or not switch or not port:
+        raise ValueError(f"expected a switch port such as sw1/Ethernet7, got '{text[:_SHOWN]}'")
+    return SwitchPort(f"{switch}/{port}")
 
 
 def ssh_key(text: str) -> SshKey:
@@ -202,21 +161,3 @@ def kernel_argument(text: str) -> KernelArgument:
     if not text.isprintable() or re.search(r"[\s\"'\\$`]", text) or not text:
         raise ValueError(f"'{text[:_SHOWN]}' is not one kernel argument (no blanks, quotes, backslashes or '$')")
     return KernelArgument(text)
-
-
-SCALARS: dict[Any, Callable[[str], Any]] = {
-    Hostname: hostname,
-    HostPrefix: host_prefix,
-    DomainName: domain_name,
-    Mac: mac,
-    Serial: serial,
-    MachineUuid: machine_uuid,
-    SshKey: ssh_key,
-    Host: host,
-    Interface: interface,
-    Console: console,
-    KernelArgument: kernel_argument,
-    IPv4Address: address,
-    IPv4Network: network,
-    AddressRange: address_range,
-}

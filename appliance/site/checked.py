@@ -1,0 +1,117 @@
+"""What all checks look at: a file whose types are right, its list of machines, and the names that exist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from appliance.model.site import ProvisioningNetwork
+from appliance.site.file import SiteFile
+from appliance.site.machineentries import MachineEntry
+from appliance.site.manifest import MANIFEST, Manifest
+from hwprofiles.convert import closest
+from hwprofiles.document import Document, Problem
+from hwprofiles.node import Position, Step, show_path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """A file whose types are right, or were replaced by defaults where they are not: ``before`` are those problems.
+    ``network`` is None when the provisioning network is missing or wrong. ``profiles`` and ``systems`` are the names of
+    hardware profiles and operating systems."""
+
+    document: Document
+    file: SiteFile
+    network: ProvisioningNetwork | None
+    manifest: Manifest | None
+    profiles: frozenset[str]
+    systems: frozenset[str]
+    before: tuple[Problem, ...]
+
+    @cached_property
+    def machines(self) -> tuple[MachineEntry, ...]:
+        """Those of the file and those of the list."""
+        return (*self.file.machines, *(self.manifest.entries if self.manifest else ()))
+
+    @cached_property
+    def machine_names(self) -> dict[str, MachineEntry]:
+        """Machines by name."""
+        return {machine.name: machine for machine in self.machines}
+
+    @cached_property
+    def network_names(self) -> frozenset[str]:
+        """Names of networks."""
+        return frozenset(entry.name for entry in self.file.networks)
+
+    @cached_property
+    def expected(self) -> int:
+        """How many machines there will be: listed and counted."""
+        return len(self.machines) + sum(max(entry.count, 0) for entry in self.file.expect)
+
+    @cached_property
+    def unsound(self) -> frozenset[str]:
+        """Places with a problem, and all places around them."""
+        places: set[str] = set()
+        for problem in self.before:
+            where = problem.where
+            while where and where not in places:
+                places.add(where)
+                where = where[: max(where.rfind("."), where.rfind("["), 0)]
+        return frozenset(places)
+
+    def problem(self, path: tuple[Step, ...], message: str, *, key: bool = False) -> Problem:
+        """A problem of the value (or key) at ``path``, in the file or in the list."""
+        if self.manifest is not None and path[:1] == (MANIFEST,) and len(path) > 1:
+            return self.manifest.problem(path, message)
+        return self.document.problem(path, message, key=key)
+
+    def place(self, path: tuple[Step, ...]) -> tuple[str, int, int]:
+        """File, line and column of a value."""
+        if self.manifest is not None and path[:1] == (MANIFEST,) and len(path) > 1:
+            return (self.manifest.file, *self.manifest.position(path))
+        return (self.document.file, *self.document.position(path))
+
+    def sound(self, at: Position) -> bool:
+        """Whether nothing is wrong at or below this place so far: else a problem would only follow from another."""
+        if self.manifest is not None and at.path[:1] == (MANIFEST,):
+            return int(at.path[1]) not in self.manifest.broken
+        return show_path(at.path) not in self.unsound
+
+    def twice(self, found: Iterable[tuple[Position, str, object]], what: str) -> Iterator[Problem]:
+        """Equal values of (place, key, value); what YAML already refuses as the same key twice is not said again."""
+        first: dict[object, tuple[Step, ...]] = {}
+        for at, key, value in found:
+            if value is None:
+                continue
+            path = (*at.path, key)
+            if value not in first:
+                first[value] = path
+                continue
+            here, other = self.place(path), self.place(first[value])
+            if here == other:
+                continue
+            shown = f"{other[1]}:{other[2]}" if here[0] == other[0] else f"{other[0]}:{other[1]}:{other[2]}"
+            yield self.problem(path, f"{what} '{value}'; the other is at {shown}")
+
+    def unknown(
+        self, path: tuple[Step, ...], what: str, names: Sequence[str], known: Iterable[str], *, single: bool = False
+    ) -> Iterator[Problem]:
+        """Names that do not exist. ``path`` is that of the list, or with ``single`` that of the only value."""
+        words = known if isinstance(known, frozenset | set | dict) else set(known)
+        for index, name in enumerate(names):
+            if name not in words:
+                at = path if single else self.item(path, index)
+                yield self.problem(at, f"unknown {what} '{name}'{closest(name, words)}")
+
+    def item(self, path: tuple[Step, ...], index: int) -> tuple[Step, ...]:
+        """The path of an item; that of the list where one value stands for it."""
+        return (*path, index) if self.document.has((*path, index)) else path
+
+    def repeated(self, path: tuple[Step, ...], names: Sequence[str]) -> Iterator[Problem]:
+        """Names that a list has twice."""
+        seen: set[str] = set()
+        for index, name in enumerate(names):
+            if name in seen:
+                yield self.problem(self.item(path, index), f"'{name}' is in this list twice")
+            seen.add(name)
