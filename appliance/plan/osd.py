@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from appliance.model.ceph import CephSpec, DiskRef, OsdBudget, OsdLayout
+from appliance.model.ceph import CephSpec, OsdBudget, OsdLayout
 from appliance.model.plan import DiskChoice, DiskFate, Wait, WaitReason
 from appliance.model.site import Site
 from appliance.plan.budget import budget
@@ -20,11 +20,10 @@ from appliance.plan.content import describe, fingerprint
 from appliance.plan.order import natural
 from appliance.plan.osd_group import ROLES, Host, NewOsd, plan_group
 from appliance.plan.osd_rules import Rules, rules
-from appliance.plan.osd_slots import device_class, shelf
+from appliance.plan.osd_slots import shelf, size_text
 from appliance.plan.osd_standing import Dropped, formed, stand
 from appliance.plan.reject import Finding
 from appliance.plan.verdict import Claims, judge
-from hwprofiles.values import show_size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +66,8 @@ class _Machine:
         own = sorted((osd for osd in standing if osd.machine == candidate.id), key=lambda osd: osd.number)
         stands, self.dropped = stand(own, verdicts) if own else ([], [])
         self.host = Host(
+            machine=candidate.id,
+            encrypted=spec.encrypted,
             verdicts=verdicts,
             answers=[self.rules.answers(verdict.disk, verdict.free) for verdict in verdicts],
             standing=stands,
@@ -109,13 +110,13 @@ class _Machine:
         """New OSDs that the machine has no memory for are refused, all of them; what stands stays."""
         host = self.host
         old = [one.osd.device_class for one in host.standing]
-        wanted = self._budget([*old, *(self._class(osd) for osd in host.new)])
+        wanted = self._budget([*old, *(osd.layout.device_class for osd in host.new)])
         if wanted is None or wanted.fits:
             self.budget = wanted
             return
         host.waits.append((WaitReason.TOO_LITTLE_MEMORY, wanted.text))
         refused = {osd.position for osd in host.new}
-        refused |= {slot.position for osd in host.new for slot in (osd.db, osd.wal) if slot is not None}
+        refused |= {where for osd in host.new for where in (osd.db, osd.wal) if where is not None}
         refused -= {position for one in host.standing for position, _ in one.positions}
         for position in refused:
             host.roles[position] = ""
@@ -130,44 +131,12 @@ class _Machine:
             return None
         return budget(self.candidate.id, memory, inventory.cpu.threads, classes, hyperconverged=self.hyperconverged)
 
-    def _class(self, osd: NewOsd) -> str:
-        return osd.group.group.device_class or device_class(self.host.verdicts[osd.position].disk).value
-
     # ------------------------------------------------------------ the result
 
     def _osds(self) -> tuple[OsdLayout, ...]:
         found = [(one.data, one.osd.part, one.osd) for one in self.host.standing]
-        found += [(osd.position, osd.part, self._layout(osd)) for osd in self.host.new]
+        found += [(osd.position, osd.layout.part, osd.layout) for osd in self.host.new]
         return tuple(osd for _, _, osd in sorted(found, key=lambda item: item[:2]))
-
-    def _layout(self, osd: NewOsd) -> OsdLayout:
-        db, wal = osd.db, osd.wal
-        return OsdLayout(
-            number=-1,
-            machine=self.candidate.id,
-            data=self._ref(osd.position),
-            part=osd.part,
-            data_size=osd.size,
-            device_class=self._class(osd),
-            db=self._ref(db.position) if db else None,
-            db_size=db.size if db else 0,
-            slot=db.number if db else 0,
-            wal=self._ref(wal.position) if wal else None,
-            wal_size=wal.size if wal else 0,
-            wal_slot=wal.number if wal else 0,
-            encrypted=self.spec.encrypted or osd.group.group.encrypted,
-            group=osd.group.group.name,
-        )
-
-    def _ref(self, position: int) -> DiskRef:
-        disk = self.host.verdicts[position].disk
-        return DiskRef(
-            serial=disk.serial,
-            wwn=disk.wwn,
-            model=disk.model,
-            size=disk.size,
-            fingerprint=fingerprint(disk.content),
-        )
 
     def _choice(self, position: int) -> DiskChoice:
         host = self.host
@@ -212,7 +181,7 @@ class _Machine:
             before = host.whys[one.data]
             name = f"osd.{one.osd.number}"
             host.whys[one.data] = f"{before}, {name}" if before else f"stands as planned, {done}: {name}"
-        users: Counter[int] = Counter(slot.position for osd in host.new for slot in (osd.db, osd.wal) if slot)
+        users: Counter[int] = Counter(where for osd in host.new for where in (osd.db, osd.wal) if where is not None)
         users.update(where for one in host.standing for where in (one.db, one.wal) if where is not None)
         for position, count in users.items():
             device = "DB" if host.roles[position] == ROLES[2] else "WAL"
@@ -223,17 +192,21 @@ class _Machine:
             )
 
     def _why_data(self, osd: NewOsd) -> str:
-        host = self.host
-        text = f"{osd.group.label} ({osd.group.data.show(osd.rank)}); {host.verdicts[osd.position].free_because}"
+        host, layout = self.host, osd.layout
+        text = f"{osd.group.why(osd.rank)}; {host.verdicts[osd.position].free_because}"
         if osd.parts > 1:
-            text += f"; {osd.parts} OSDs of {show_size(osd.size)} each"
+            text += f"; {osd.parts} OSDs of {size_text(layout.data_size)} each"
         elif osd.group.group.osds_per_device > 1:
             text += "; one OSD, only NVMe is split"
-        for name, slot in (("DB", osd.db), ("WAL", osd.wal)):
-            if slot is not None:
-                percent = f" ({100 * slot.size / osd.size:.1f} %)" if name == "DB" else ""
-                who = host.verdicts[slot.position].identity[0] or host.verdicts[slot.position].disk.wwn
-                text += f"; {name} of {show_size(slot.size)}{percent} in slot {slot.number + 1} of {slot.of} on {who}"
+        if osd.db is not None:
+            percent = 100 * layout.db_size / layout.data_size
+            text += (
+                f"; DB of {size_text(layout.db_size)} ({percent:.1f} %) in slot {layout.slot + 1} of {osd.db_of} on "
+            )
+            text += host.name(osd.db)
+        if osd.wal is not None:
+            text += f"; WAL of {size_text(layout.wal_size)} in slot {layout.wal_slot + 1} of {osd.wal_of} on "
+            text += host.name(osd.wal)
         return text
 
     def _waits(self) -> Iterator[Wait]:

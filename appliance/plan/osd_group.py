@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple
 
-from appliance.model.ceph import DeviceClass
+from appliance.model.ceph import DeviceClass, DiskRef, OsdLayout
 from appliance.model.plan import WaitReason
 from appliance.plan.batch import DoesNotFitError, data_sizes, usable, volume
+from appliance.plan.content import fingerprint
 from appliance.plan.drivegroup import select, take
 from appliance.plan.osd_rules import Answers, Group, Source
 from appliance.plan.osd_slots import (
@@ -34,28 +37,19 @@ ROLES = ("osd", "wal", "db")
 _SPEED = {DeviceClass.HDD: 0, DeviceClass.SSD: 1, DeviceClass.NVME: 2}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slot:
-    """Where a new OSD's DB or WAL is: the device's position, its slot of how many, bytes."""
+class NewOsd(NamedTuple):
+    """An OSD that joins: one of ``parts`` of the disk at ``position``. ``db`` and ``wal`` are positions of disks, with into
+    how many slots they are cut; None without."""
 
     position: int
-    number: int
-    of: int
-    size: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewOsd:
-    """An OSD that joins: part ``part`` of ``parts`` of the disk at ``position``."""
-
-    position: int
-    part: int
-    parts: int
-    size: int
+    layout: OsdLayout
     group: Group
     rank: int
-    db: Slot | None
-    wal: Slot | None
+    parts: int
+    db: int | None
+    db_of: int
+    wal: int | None
+    wal_of: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,6 +57,8 @@ class Host:
     """One machine while its plan grows. Lists are by the positions of its disks: ``roles`` and ``whys`` are empty while
     nothing is decided; ``foreign`` are the disks that would be taken if their erasure were granted."""
 
+    machine: str
+    encrypted: bool
     verdicts: list[Verdict]
     answers: list[Answers]
     standing: list[Standing]
@@ -72,22 +68,48 @@ class Host:
     new: list[NewOsd] = field(default_factory=list)
     foreign: set[int] = field(default_factory=set)
     waits: list[tuple[WaitReason, str]] = field(default_factory=list)
+    refs: dict[int, DiskRef] = field(default_factory=dict)
+
+    def ref(self, position: int) -> DiskRef:
+        """A disk by what does not change."""
+        found = self.refs.get(position)
+        if found is None:
+            disk = self.verdicts[position].disk
+            found = self.refs[position] = DiskRef(
+                serial=disk.serial,
+                wwn=disk.wwn,
+                model=disk.model,
+                size=disk.size,
+                fingerprint=fingerprint(disk.content),
+            )
+        return found
+
+    def name(self, position: int) -> str:
+        """A disk by its serial, or what there is instead."""
+        verdict = self.verdicts[position]
+        return verdict.identity[0] or verdict.disk.wwn or verdict.disk.path
 
     def show(self, position: int) -> str:
         """A disk by its serial, size and model."""
         disk = self.verdicts[position].disk
-        who = self.verdicts[position].identity[0] or disk.wwn or disk.path
-        return f"{who} ({show_size(disk.size)}{' ' + disk.model if disk.model else ''})"
+        return f"{self.name(position)} ({show_size(disk.size)}{' ' + disk.model if disk.model else ''})"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _User:
+class _User(NamedTuple):
     """A data disk that becomes ``parts`` OSDs of ``size`` bytes each."""
 
     position: int
     parts: int
     size: int
-    speed: int
+    kind: DeviceClass
+
+
+@lru_cache(maxsize=4096)
+def _cut(size: int, kind: DeviceClass, osds_per_device: int) -> tuple[int, int]:
+    """Into how many OSDs a disk is cut, and the data size of each. Only NVMe is split (`ceph.md` §4)."""
+    parts = osds_per_device if kind is DeviceClass.NVME else 1
+    parts = max(1, min(parts, usable(size) // SMALLEST))
+    return parts, volume(data_sizes(usable(size), parts)[0])
 
 
 def plan_group(host: Host, index: int, group: Group) -> None:
@@ -155,8 +177,7 @@ class _GroupPlan:
 
     def _already(self, which: int) -> int:
         """How many disks the standing OSDs of the group have."""
-        found = {(one.data, one.wal, one.db)[which] for one in self.before}
-        return len(found - {None})
+        return len({(one.data, one.wal, one.db)[which] for one in self.before} - {None}) if self.before else 0
 
     def _spins(self, position: int) -> bool:
         if device_class(self.host.verdicts[position].disk) is not DeviceClass.HDD:
@@ -179,14 +200,7 @@ class _GroupPlan:
     def _user(self, position: int) -> _User:
         disk = self.host.verdicts[position].disk
         kind = device_class(disk)
-        parts = self.group.group.osds_per_device if kind is DeviceClass.NVME else 1
-        parts = max(1, min(parts, usable(disk.size) // SMALLEST))
-        return _User(
-            position=position,
-            parts=parts,
-            size=volume(data_sizes(usable(disk.size), parts)[0]),
-            speed=_SPEED[kind],
-        )
+        return _User(position, *_cut(disk.size, kind, self.group.group.osds_per_device), kind)
 
     def _pool(self, which: int, chosen: list[int]) -> list[Shelf]:
         """Devices of standing OSDs that the group may use, too, and new ones."""
@@ -204,10 +218,12 @@ class _GroupPlan:
         """Places by position of the data disk, and who is refused with the reason."""
         places: dict[int, list[Place]] = {}
         refused: dict[int, str] = {}
+        if not (users and self.group.db.exists):
+            return places, refused
         blocked = [shelf(position, self.host.verdicts[position].disk) for position in self.blocked[DB]]
         explicit = self.group.db.wanted is not None
         for speed in (-1,) if explicit else tuple(_SPEED.values()):
-            some = users if explicit else [user for user in users if user.speed == speed]
+            some = users if explicit else [user for user in users if _SPEED[user.kind] == speed]
             faster = [one for one in shelves if _SPEED[one.kind] > speed]
             waiting = [one for one in blocked if _SPEED[one.kind] > speed]
             if some and (explicit or faster or waiting):
@@ -278,28 +294,39 @@ class _GroupPlan:
     # ------------------------------------------------------------ what is taken
 
     def _join(self, user: _User, db: list[Place] | None, wal: list[Place] | None) -> None:
-        host = self.host
-        rank = host.answers[user.position][self.index][DATA].rank
-        host.roles[user.position] = ROLES[DATA]
+        host, group, position = self.host, self.group.group, user.position
+        host.roles[position] = ROLES[DATA]
         for part in range(user.parts):
-            host.new.append(
-                NewOsd(
-                    position=user.position,
-                    part=part,
-                    parts=user.parts,
-                    size=user.size,
-                    group=self.group,
-                    rank=rank,
-                    db=self._slot(DB, db[part], db_size(db[part], user.size, self.group.group)) if db else None,
-                    wal=self._slot(WAL, wal[part], wal[part].size) if wal else None,
-                )
+            db_place, wal_place = (db[part] if db else None), (wal[part] if wal else None)
+            size = db_size(db_place, user.size, group) if db_place else 0
+            layout = OsdLayout(
+                number=-1,
+                machine=host.machine,
+                data=host.ref(position),
+                part=part,
+                data_size=user.size,
+                device_class=group.device_class or user.kind.value,
+                db=host.ref(db_place.shelf.position) if db_place else None,
+                db_size=size,
+                slot=self._slot(DB, db_place, size),
+                wal=host.ref(wal_place.shelf.position) if wal_place else None,
+                wal_size=wal_place.size if wal_place else 0,
+                wal_slot=self._slot(WAL, wal_place, wal_place.size if wal_place else 0),
+                encrypted=host.encrypted or group.encrypted,
+                group=group.name,
             )
+            rank = host.answers[position][self.index][DATA].rank
+            host.new.append(NewOsd(position, layout, self.group, rank, user.parts, *_at(db_place), *_at(wal_place)))
 
-    def _slot(self, which: int, place: Place, size: int) -> Slot:
+    def _slot(self, which: int, place: Place | None, size: int) -> int:
+        """Takes the next slot; its number."""
+        if place is None:
+            return 0
         one = place.shelf
-        self.host.shelves[one.position] = one
-        self.host.roles[one.position] = ROLES[which]
-        return Slot(position=one.position, number=one.give(size), of=one.slots, size=size)
+        if one.position not in self.host.shelves:
+            self.host.shelves[one.position] = one
+            self.host.roles[one.position] = ROLES[which]
+        return one.give(size)
 
     def _spare(self, db: list[int], wal: list[int]) -> None:
         """Devices that nobody needs yet stay with the group, unless the group has no OSD at all."""
@@ -310,6 +337,11 @@ class _GroupPlan:
             for position in chosen:
                 if not host.roles[position]:
                     host.whys[position] = f"a spare {name} device of {self.group.label}; no data disk needs it yet"
+
+
+def _at(place: Place | None) -> tuple[int | None, int]:
+    """The device's position and into how many slots it is cut."""
+    return (place.shelf.position, place.shelf.slots) if place else (None, 0)
 
 
 _NOUNS = {DATA: "data disks", WAL: "WAL devices", DB: "DB devices"}

@@ -64,11 +64,12 @@ class Source:
                 return Answer(rank=rank, why="")
         return Answer(rank=NONE, why=why)
 
-    def show(self, rank: int) -> str:
-        """What decided, in words."""
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """What decides, in words, by rank."""
         if self.wanted is not None:
-            return _show_filter(self.wanted, self.logic)
-        return show_selector(self.role.choose[rank]) if self.role else "nothing"
+            return (_show_filter(self.wanted, self.logic),)
+        return tuple(show_selector(selector) for selector in self.role.choose) if self.role else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +81,11 @@ class Group:
     data: Source
     wal: Source
     db: Source
+    data_whys: tuple[str, ...]
+
+    def why(self, rank: int) -> str:
+        """What made the group take a data disk, in words."""
+        return self.data_whys[rank]
 
 
 Answers = tuple[tuple[Answer, Answer, Answer], ...]
@@ -139,10 +145,12 @@ def rules(groups: tuple[DriveGroup, ...], profile: str, roles: tuple[DiskRole, .
 
 def _group(group: DriveGroup, profile: str, roles: dict[DiskRoleName, DiskRole]) -> Group:
     label = f"drive group {group.name}" if group.name else f"profile {profile}"
+    data = _source(group.data, group.filter_logic, roles.get(DiskRoleName.OSD))
     return Group(
         group=group,
         label=label,
-        data=_source(group.data, group.filter_logic, roles.get(DiskRoleName.OSD)),
+        data=data,
+        data_whys=tuple(f"{label} ({text})" for text in data.shown),
         wal=_source(group.wal, group.filter_logic, None),
         db=_source(group.db, group.filter_logic, roles.get(DiskRoleName.DB)),
     )

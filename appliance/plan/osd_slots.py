@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple
 
 from agent.wire import Disk
 from appliance.model.ceph import DeviceClass, DriveGroup
 from appliance.plan.batch import FastDevice, fast_sizes, usable, volume
+from hwprofiles.values import show_size
 
 SLOTS = {DeviceClass.NVME: 10, DeviceClass.SSD: 5, DeviceClass.HDD: 0}
 """The most DBs that one device carries; none on a device that spins."""
@@ -19,6 +22,10 @@ LEAST_PERCENT = 1
 MOST_PERCENT = 4
 WAL_SIZE = 2 << 30
 """A WAL needs what RocksDB's write buffers need (1 GiB by default), not a share of the data."""
+
+
+size_text = lru_cache(maxsize=4096)(show_size)
+"""Sizes in words; a site has few different ones."""
 
 
 def device_class(disk: Disk) -> DeviceClass:
@@ -42,7 +49,9 @@ class Shelf:
 
     def give(self, size: int) -> int:
         """Takes the first free slot; its number."""
-        slot = next(number for number in range(len(self.used) + 1) if number not in self.used)
+        slot = len(self.used)
+        if slot in self.used:
+            slot = next(number for number in range(slot) if number not in self.used)
         self.used.add(slot)
         self.bytes += size
         return slot
@@ -53,8 +62,7 @@ def shelf(position: int, disk: Disk) -> Shelf:
     return Shelf(position=position, size=usable(disk.size), kind=device_class(disk))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(NamedTuple):
     """Where the DB (or WAL) of one OSD goes."""
 
     shelf: Shelf
@@ -102,7 +110,7 @@ def assign(shelves: Sequence[Shelf], wanted: int, users: int, size: int) -> list
         found = fast_sizes(devices, wanted, size)
         if len(found) == wanted:
             break
-    return [Place(shelf=usual[position], size=volume(size)) for position, size in found]
+    return [Place(usual[position], volume(size)) for position, size in found]
 
 
 def db_size(place: Place, data_size: int, group: DriveGroup) -> int:

@@ -85,11 +85,12 @@ def judge(machine: ObservedMachine, system: Sequence[Disk], claimed: Claims) -> 
     """All disks of the machine but its system disks, in order."""
     disks = machine.inventory.disks if machine.inventory else ()
     known = [(disk, identity(disk)) for disk in in_order(disks)]
-    twins: Counter[tuple[str, str]] = Counter(key[:2] for _, key in known)
+    twins: Counter[tuple[str, str]] = Counter([key[:2] for _, key in known])
+    taken = {identity(one) for one in system}
     return [
         _verdict(machine, disk, key, claimed, twin=twins[key[:2]] > 1)
         for disk, key in known
-        if not any(disk is one or disk == one for one in system)
+        if key not in taken or disk not in system
     ]
 
 
