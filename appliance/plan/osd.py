@@ -18,7 +18,7 @@ from appliance.plan.budget import budget
 from appliance.plan.candidate import Candidate
 from appliance.plan.content import describe, fingerprint
 from appliance.plan.order import natural
-from appliance.plan.osd_group import ROLES, Host, NewOsd, plan_group
+from appliance.plan.osd_group import DATA, DB, ROLES, WAL, Host, NewOsd, plan_group
 from appliance.plan.osd_rules import Rules, rules
 from appliance.plan.osd_slots import shelf, size_text
 from appliance.plan.osd_standing import Dropped, formed, stand
@@ -93,18 +93,22 @@ class _Machine:
 
     def _stand(self) -> None:
         """What stands keeps its disks and slots."""
-        host = self.host
-        for one in host.standing:
-            for position, role in one.positions:
-                host.roles[position] = role
-            for where, size, slot in (
-                (one.db, one.osd.db_size, one.osd.slot),
-                (one.wal, one.osd.wal_size, one.osd.wal_slot),
-            ):
-                if where is not None:
-                    kept = host.shelves.setdefault(where, shelf(where, host.verdicts[where].disk))
-                    kept.used.add(slot)
-                    kept.bytes += size
+        roles = self.host.roles
+        for one in self.host.standing:
+            roles[one.data] = ROLES[DATA]
+            if one.db is not None:
+                roles[one.db] = ROLES[DB]
+                self._keep_slot(one.db, one.osd.slot, one.osd.db_size)
+            if one.wal is not None:
+                roles[one.wal] = ROLES[WAL]
+                self._keep_slot(one.wal, one.osd.wal_slot, one.osd.wal_size)
+
+    def _keep_slot(self, position: int, slot: int, size: int) -> None:
+        kept = self.host.shelves.get(position)
+        if kept is None:
+            kept = self.host.shelves[position] = shelf(position, self.host.verdicts[position].disk)
+        kept.used.add(slot)
+        kept.bytes += size
 
     def _afford(self) -> None:
         """New OSDs that the machine has no memory for are refused, all of them; what stands stays."""
@@ -117,7 +121,7 @@ class _Machine:
         host.waits.append((WaitReason.TOO_LITTLE_MEMORY, wanted.text))
         refused = {osd.position for osd in host.new}
         refused |= {where for osd in host.new for where in (osd.db, osd.wal) if where is not None}
-        refused -= {position for one in host.standing for position, _ in one.positions}
+        refused -= {where for one in host.standing for where in (one.data, one.db, one.wal) if where is not None}
         for position in refused:
             host.roles[position] = ""
             host.whys[position] = f"it would be used, but {wanted.text}"
@@ -184,7 +188,7 @@ class _Machine:
         users: Counter[int] = Counter(where for osd in host.new for where in (osd.db, osd.wal) if where is not None)
         users.update(where for one in host.standing for where in (one.db, one.wal) if where is not None)
         for position, count in users.items():
-            device = "DB" if host.roles[position] == ROLES[2] else "WAL"
+            device = "DB" if host.roles[position] == ROLES[DB] else "WAL"
             why = host.verdicts[position].free_because or "it stands as planned"
             host.whys[position] = (
                 f"{device} device of {count} OSD{'' if count == 1 else 's'}; "
