@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import lru_cache
+
 from agent.wire import Content, Disk, Signature
 from appliance.model.observed import ObservedMachine
 from appliance.plan.layout import partition_guids
 from hwprofiles.values import show_size
 
 _MANY = 4
+_REMEMBERED = 1 << 14
+"""A site has few different contents (most disks are blank), so words and fingerprints are made once for each."""
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def describe(content: Content) -> str:
     """One line for people: ``blank``, ``gpt table; part 2: ext4 'data'``, ``unrecognised data``."""
     if content.blank:
@@ -29,6 +35,19 @@ def describe(content: Content) -> str:
         words.append("bootable")
     table = f"{content.table} table: " if content.table else ""
     return f"{table}{'; '.join(words)}" if words else "data that is not recognised, or could not be read"
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def fingerprint(content: Content) -> str:
+    """`Content.fingerprint`, remembered."""
+    return content.fingerprint()
+
+
+def signatures(content: Content) -> Iterator[Signature]:
+    """Everything that was recognised, on the disk itself and in its partitions."""
+    yield from content.signatures
+    for partition in content.partitions:
+        yield from partition.signatures
 
 
 def _signature(signature: Signature) -> str:

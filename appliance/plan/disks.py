@@ -10,36 +10,30 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from agent.wire import Disk
 from appliance.model.observed import ObservedMachine
 from appliance.model.plan import DiskChoice, DiskFate, Wait, WaitReason
 from appliance.model.site import Site
-from appliance.plan.content import describe, is_ours
+from appliance.plan.content import describe, fingerprint, is_ours
 from appliance.plan.layout import SMALLEST_DISK
-from appliance.plan.order import natural
-from hwprofiles.normal import serial_key, text_key
-from hwprofiles.profile import Content, DiskRole, DiskRoleName, DiskSelector, Profile
+from appliance.plan.roles import RoleTable, role_table, show_selector
+from appliance.plan.verdict import BLANK, GRANTED, OURS, Claims, in_order
+from hwprofiles.normal import serial_key
+from hwprofiles.profile import Content, DiskRoleName, DiskSelector, Profile
 from hwprofiles.values import show_size
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claims:
-    """What the site says about disks, by serial: ``granted`` may be erased, ``protected`` never. ``ambiguous`` are
-    serials that more than one disk of the site has; a grant for them counts for none."""
-
-    granted: frozenset[str]
-    protected: frozenset[str]
-    ambiguous: frozenset[str]
+__all__ = ["Claims", "DiskPlan", "by_machine", "choose", "claims", "show_disk", "show_selector"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskPlan:
-    """``system`` is the disk to install on, None when the plan has to wait for ``wait``. ``choices`` has all disks."""
+    """``system`` is the disk to install on, None when the plan has to wait for ``wait``. ``systems`` are all disks that the
+    system takes: two for a mirror, which is chosen although it has to wait. ``choices`` has all disks."""
 
     choices: tuple[DiskChoice, ...]
     system: Disk | None = None
+    systems: tuple[Disk, ...] = ()
     wait: Wait | None = None
 
 
@@ -49,180 +43,194 @@ def claims(site: Site, machines: Iterable[ObservedMachine]) -> Claims:
         serial_key(disk.serial)
         for machine in machines
         for disk in (machine.inventory.disks if machine.inventory else ())
-        if serial_key(disk.serial)
     )
     return Claims(
         granted=frozenset(serial_key(grant.serial) for grant in site.erase),
         protected=frozenset(serial_key(serial) for serial in site.protect),
-        ambiguous=frozenset(serial for serial, number in count.items() if number > 1),
+        ambiguous=frozenset(serial for serial, number in count.items() if serial and number > 1),
     )
 
 
 def choose(machine: ObservedMachine, name: str, profile: Profile, claimed: Claims) -> DiskPlan:
     """The system disk of one machine (its ``inventory`` must be there), or why there is none. ``name`` is for people."""
-    chooser = _Chooser(machine, name, claimed)
-    role = profile.disk_role(DiskRoleName.SYSTEM)
-    if role is None:
-        return chooser.waits(
-            WaitReason.NO_SYSTEM_DISK, f"profile {profile.name} has no rule for a system disk", profile
-        )
-    found, selector = chooser.candidates(role)
-    trouble = chooser.trouble(role, found)
+    chooser = _Chooser(machine, name, profile, claimed)
+    if chooser.role is None:
+        return chooser.waits(WaitReason.NO_SYSTEM_DISK, f"profile {profile.name} has no rule for a system disk")
+    found, selector = chooser.candidates()
+    found = _pair(found, chooser.role.count)
+    trouble = chooser.trouble(found)
     if trouble is not None:
-        return chooser.waits(*trouble, profile, selector)
-    return chooser.take(found[0], profile, selector)
+        return chooser.waits(*trouble, selector)
+    if len(found) > 1:
+        return chooser.mirror(found, selector)
+    return chooser.take(found[0], selector)
+
+
+def _pair(found: list[Disk], count: int) -> list[Disk]:
+    """Of more disks than a mirror takes: those of one size and model, if there is only one such set."""
+    if not 1 < count < len(found):
+        return found
+    alike: dict[tuple[int, str], list[Disk]] = {}
+    for disk in found:
+        alike.setdefault((disk.size, disk.model), []).append(disk)
+    sets = [disks for disks in alike.values() if len(disks) >= count]
+    return sets[0] if len(sets) == 1 and len(sets[0]) == count else found
 
 
 class _Chooser:
-    """The disks of one machine, in an order that does not depend on the kernel's."""
+    """The disks of one machine, in an order that does not depend on the kernel's. Selectors are known by their position in
+    the profile's role ``system``."""
 
-    def __init__(self, machine: ObservedMachine, name: str, claimed: Claims) -> None:
-        self.machine, self.name, self.claimed = machine, name, claimed
-        disks = machine.inventory.disks if machine.inventory else ()
-        self.disks = sorted(
-            disks, key=lambda disk: (natural(disk.bus_path), disk.serial, disk.wwn, disk.size, disk.path)
-        )
-        self.twins = Counter(_identity(disk) for disk in disks)
+    def __init__(self, machine: ObservedMachine, name: str, profile: Profile, claimed: Claims) -> None:
+        self.machine, self.name, self.profile, self.claimed = machine, name, profile, claimed
+        self.role = profile.disk_role(DiskRoleName.SYSTEM)
+        self.table: RoleTable = role_table(profile.disks)
+        self.at = profile.disks.index(self.role) if self.role is not None else -1
+        self.disks = in_order(machine.inventory.disks if machine.inventory else ())
 
     def free(self, disk: Disk) -> bool:
         """Blank, ours, or granted."""
-        return disk.content.blank or is_ours(self.machine, disk) or self.granted(disk)
-
-    def granted(self, disk: Disk) -> bool:
-        serial = serial_key(disk.serial)
-        return serial in self.claimed.granted and serial not in self.claimed.ambiguous
+        return disk.content.blank or is_ours(self.machine, disk) or self.claimed.grants(serial_key(disk.serial))
 
     def protected(self, disk: Disk) -> bool:
-        return serial_key(disk.serial) in self.claimed.protected
+        return bool(self.claimed.protected) and serial_key(disk.serial) in self.claimed.protected
 
-    def candidates(self, role: DiskRole) -> tuple[list[Disk], DiskSelector | None]:
-        """Disks of the first selector that fits any, and that selector."""
-        for selector in role.choose:
+    def candidates(self) -> tuple[list[Disk], int]:
+        """Disks of the first selector that fits any, and that selector (-1: none)."""
+        for selector in range(len(self.role.choose) if self.role else 0):
             found = [disk for disk in self.disks if not self.misfit(selector, disk)]
             if found:
                 return found, selector
-        return [], None
+        return [], -1
 
-    def misfit(self, selector: DiskSelector, disk: Disk) -> str:
+    def selector(self, position: int) -> DiskSelector | None:
+        return self.role.choose[position] if self.role and self.role.choose and position >= 0 else None
+
+    def misfit(self, selector: int, disk: Disk) -> str:
         """Why the disk is no candidate for this selector; empty when it is one."""
         if self.protected(disk):
             return "protected by the site file"
         if disk.read_only:
             return "read-only"
-        return _misfit(selector, disk) or (
-            f"carries {describe(disk.content)}" if selector.content is Content.FREE and not self.free(disk) else ""
-        )
+        why = self.table.misfits(disk)[self.at][selector]
+        if not why and self.role and self.role.choose[selector].content is Content.FREE and not self.free(disk):
+            return f"carries {describe(disk.content)}"
+        return why
 
-    def trouble(self, role: DiskRole, found: list[Disk]) -> tuple[WaitReason, str] | None:
+    def trouble(self, found: list[Disk]) -> tuple[WaitReason, str] | None:
         """Why the candidates can't be taken."""
-        shown = ", ".join(show_disk(disk) for disk in found)
+        count = self.role.count if self.role else 1
         if not found:
-            return self._nothing(role)
-        if len(found) != role.count:
-            if len(found) > role.count > 0:
+            return self._nothing()
+        if len(found) != count:
+            shown = ", ".join(show_disk(disk) for disk in found)
+            if len(found) > count > 0:
                 return WaitReason.TOO_MANY_DISKS, (
-                    f"{len(found)} disks fit as system disk, {role.count} wanted: {shown}; "
+                    f"{len(found)} disks fit as system disk, {count} wanted: {shown}; "
                     "protect the others in the site file (protect: [serial]), or name a profile that chooses"
                 )
-            return WaitReason.NO_SYSTEM_DISK, f"{len(found)} of {role.count} system disks: {shown}"
-        if role.count > 1:
-            return WaitReason.NOT_EXECUTABLE, f"a system disk mirrored on {shown} can't be installed by this version"
-        return self._single(found[0])
+            return WaitReason.NO_SYSTEM_DISK, f"{len(found)} of {count} system disks: {shown}"
+        return next((trouble for trouble in map(self._single, found) if trouble is not None), None)
 
     def _single(self, disk: Disk) -> tuple[WaitReason, str] | None:
-        if not serial_key(disk.serial) and not disk.wwn:
+        serial = serial_key(disk.serial)
+        if not serial and not disk.wwn:
             return (
                 WaitReason.NOT_IDENTIFIABLE,
                 f"{show_disk(disk)} has neither serial nor WWN; it can't be named safely",
             )
-        if self.twins[_identity(disk)] > 1:
+        if [_identity(other) for other in self.disks].count(_identity(disk)) > 1:
             return WaitReason.NOT_IDENTIFIABLE, f"two disks have the serial and WWN of {show_disk(disk)}; remove one"
         if disk.size < SMALLEST_DISK:
             return WaitReason.NO_SYSTEM_DISK, f"{show_disk(disk)} is too small: at least {show_size(SMALLEST_DISK)}"
         if not self.free(disk):
             text = f"{show_disk(disk)} carries {describe(disk.content)}"
-            if serial_key(disk.serial) in self.claimed.ambiguous:
+            if serial in self.claimed.ambiguous:
                 return WaitReason.FOREIGN_DATA, f"{text}; several disks have this serial, so no grant counts for it"
-            grant = f"erase: [{{serial: {serial_key(disk.serial) or '…'}}}]"
+            grant = f"erase: [{{serial: {serial or '…'}}}]"
             return WaitReason.FOREIGN_DATA, f"{text}; allow its erasure in the site file ({grant}), or remove it"
         return None
 
-    def _nothing(self, role: DiskRole) -> tuple[WaitReason, str]:
-        if not self.disks:
+    def _nothing(self) -> tuple[WaitReason, str]:
+        if not self.disks or not self.role:
             return WaitReason.NO_SYSTEM_DISK, "the machine reported no disk; look at its controller and cabling"
         kept = [disk for disk in self.disks if self.protected(disk)]
-        if any(not _misfit(selector, disk) for disk in kept for selector in role.choose):
+        if any(not why for disk in kept for why in self.table.misfits(disk)[self.at]):
             shown = ", ".join(show_disk(disk) for disk in kept)
             return WaitReason.PROTECTED_DISK, f"only protected disks would fit: {shown}"
-        why = "; ".join(f"{show_disk(disk)}: {self.misfit(role.choose[-1], disk)}" for disk in self.disks)
+        last = len(self.role.choose) - 1
+        why = "; ".join(f"{show_disk(disk)}: {self.misfit(last, disk)}" for disk in self.disks)
         return WaitReason.NO_SYSTEM_DISK, f"no disk fits: {why}"
 
-    def waits(self, reason: WaitReason, text: str, profile: Profile, selector: DiskSelector | None = None) -> DiskPlan:
+    def waits(self, reason: WaitReason, text: str, selector: int = -1) -> DiskPlan:
         """Nothing is erased; every disk says why."""
         return DiskPlan(
-            choices=tuple(self.keep(disk, profile, selector, waiting=True) for disk in self.disks),
+            choices=tuple(self.keep(disk, selector, waiting=True) for disk in self.disks),
             wait=Wait(about=self.name, reason=reason, text=text),
         )
 
-    def take(self, system: Disk, profile: Profile, selector: DiskSelector | None) -> DiskPlan:
+    def take(self, system: Disk, selector: int) -> DiskPlan:
         """Install on ``system``; everything else is kept."""
-        free = (
-            "it is blank"
-            if system.content.blank
-            else "an earlier install of this machine is on it"
-            if is_ours(self.machine, system)
-            else "its erasure is granted"
-        )
-        why = f"the one disk that fits ({show_selector(selector)}); {free}"
+        why = f"the one disk that fits ({show_selector(self.selector(selector))}); {self._free_because(system)}"
         choices = [
             _choice(self.machine, disk, DiskFate.ERASE, DiskRoleName.SYSTEM.value, why)
             if disk is system
-            else self.keep(disk, profile, selector)
+            else self.keep(disk, selector)
             for disk in self.disks
         ]
-        return DiskPlan(choices=tuple(choices), system=system)
+        return DiskPlan(choices=tuple(choices), system=system, systems=(system,))
 
-    def keep(self, disk: Disk, profile: Profile, selector: DiskSelector | None, *, waiting: bool = False) -> DiskChoice:
-        """A disk that is not touched, with its later role if the profile has one for it."""
-        why = self.misfit(selector, disk) if selector is not None else ""
-        if not why:
-            system = profile.disk_role(DiskRoleName.SYSTEM)
-            last = system.choose[-1] if system and system.choose else None
-            fits = "it fits as system disk, but nothing is written while the machine waits"
-            why = (self.misfit(last, disk) if last else "") or (fits if waiting else "not needed")
-        role = next(
-            (entry.role.value for entry in _others(profile) if any(not _misfit(s, disk) for s in entry.choose)), ""
+    def mirror(self, systems: list[Disk], selector: int) -> DiskPlan:
+        """The disks of a mirror are chosen and shown; nothing is erased, as it can't be installed yet."""
+        shown = ", ".join(show_disk(disk) for disk in systems)
+        fits = f"half of the mirrored system disk ({show_selector(self.selector(selector))})"
+        smallest = min(disk.size for disk in systems)
+        unlike = "" if len({disk.size for disk in systems}) == 1 else f"; only {show_size(smallest)} of it is used"
+        later = "nothing is written while the machine waits"
+        choices = [
+            _choice(
+                self.machine,
+                disk,
+                DiskFate.KEEP,
+                DiskRoleName.SYSTEM.value,
+                f"{fits}; {self._free_because(disk)}{unlike if disk.size > smallest else ''}; {later}",
+            )
+            if any(disk is one for one in systems)
+            else self.keep(disk, selector, waiting=True)
+            for disk in self.disks
+        ]
+        text = f"its system disk is mirrored on {shown}; installing a mirrored system disk comes later"
+        return DiskPlan(
+            choices=tuple(choices),
+            systems=tuple(systems),
+            wait=Wait(about=self.name, reason=WaitReason.NOT_EXECUTABLE, text=text),
         )
+
+    def _free_because(self, disk: Disk) -> str:
+        return BLANK if disk.content.blank else OURS if is_ours(self.machine, disk) else GRANTED
+
+    def keep(self, disk: Disk, selector: int, *, waiting: bool = False) -> DiskChoice:
+        """A disk that is not touched, with its later role if the profile has one for it."""
+        why = self.misfit(selector, disk) if selector >= 0 else ""
+        if not why:
+            last = len(self.role.choose) - 1 if self.role else -1
+            fits = "it fits as system disk, but nothing is written while the machine waits"
+            why = (self.misfit(last, disk) if last >= 0 else "") or (fits if waiting else "not needed")
+        role = self._later_role(disk)
         if role and not self.protected(disk):
             why = f"{why}; fits the role {role}, which this version does not write"
         return _choice(self.machine, disk, DiskFate.KEEP, role, why)
 
-
-def _others(profile: Profile) -> Iterable[DiskRole]:
-    return (entry for entry in profile.disks if entry.role is not DiskRoleName.SYSTEM)
+    def _later_role(self, disk: Disk) -> str:
+        for role, whys in zip(self.profile.disks, self.table.misfits(disk), strict=True):
+            if role.role is not DiskRoleName.SYSTEM and not all(whys):
+                return role.role.value
+        return ""
 
 
 def _identity(disk: Disk) -> tuple[str, str]:
     """NVMe namespaces and paths share serials, so the WWN belongs to it."""
     return serial_key(disk.serial), disk.wwn.lower()
-
-
-def _misfit(selector: DiskSelector, disk: Disk) -> str:
-    """Why the disk's own facts don't fit; empty when they do."""
-    if disk.removable and not selector.removable:
-        return "removable"
-    if disk.size < selector.min_size:
-        return f"{show_size(disk.size)} is smaller than {show_size(selector.min_size)}"
-    if selector.max_size is not None and disk.size > selector.max_size:
-        return f"{show_size(disk.size)} is larger than {show_size(selector.max_size)}"
-    if selector.transport and disk.transport not in selector.transport:
-        return f"is {disk.transport or 'of unknown transport'}, not {' or '.join(selector.transport)}"
-    if selector.rotational is not None and disk.rotational != selector.rotational:
-        return "spins" if disk.rotational else "does not spin"
-    model = text_key(disk.model)
-    if selector.model and not any(fnmatchcase(model, pattern.casefold()) for pattern in selector.model):
-        return f"model '{disk.model}' is not {' or '.join(selector.model)}"
-    return ""
 
 
 def _choice(machine: ObservedMachine, disk: Disk, fate: DiskFate, role: str, why: str) -> DiskChoice:
@@ -237,7 +245,7 @@ def _choice(machine: ObservedMachine, disk: Disk, fate: DiskFate, role: str, why
         fate=fate,
         now=describe(disk.content),
         why=why,
-        fingerprint=disk.content.fingerprint(),
+        fingerprint=fingerprint(disk.content),
     )
 
 
@@ -245,26 +253,6 @@ def show_disk(disk: Disk) -> str:
     """Serial (or what there is instead), size and model, for messages."""
     who = serial_key(disk.serial) or disk.wwn or disk.path
     return f"{who} ({show_size(disk.size)}{' ' + disk.model if disk.model else ''})"
-
-
-def show_selector(selector: DiskSelector | None) -> str:
-    """A selector in words."""
-    if selector is None:
-        return "any disk"
-    words = []
-    if selector.min_size:
-        words.append(f"from {show_size(selector.min_size)}")
-    if selector.max_size is not None:
-        words.append(f"to {show_size(selector.max_size)}")
-    if selector.transport:
-        words.append("/".join(selector.transport))
-    if selector.rotational is not None:
-        words.append("spinning" if selector.rotational else "flash")
-    if selector.model:
-        words.append(f"model {'/'.join(selector.model)}")
-    if selector.content is Content.FREE:
-        words.append("free")
-    return ", ".join(words) or "any disk"
 
 
 def by_machine(choices: Iterable[DiskChoice]) -> Mapping[str, list[DiskChoice]]:

@@ -1,0 +1,261 @@
+"""The OSDs of one machine: what stands, what joins, and for every disk why it is used or not.
+
+Order of decisions: what stands keeps its disks; then each drive group takes data, WAL and DB devices of what is left
+(earlier groups win); then DB and WAL slots; then memory. Nothing is guessed or shrunk: what does not fit is a wait with
+the numbers.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from appliance.model.ceph import CephSpec, OsdBudget, OsdLayout
+from appliance.model.plan import DiskChoice, DiskFate, Wait, WaitReason
+from appliance.model.site import Site
+from appliance.plan.budget import budget
+from appliance.plan.candidate import Candidate
+from appliance.plan.content import describe, fingerprint
+from appliance.plan.order import natural
+from appliance.plan.osd_group import DATA, DB, ROLES, WAL, Host, NewOsd, plan_group
+from appliance.plan.osd_rules import Rules, rules
+from appliance.plan.osd_slots import shelf, size_text
+from appliance.plan.osd_standing import Dropped, formed, stand
+from appliance.plan.reject import Finding
+from appliance.plan.verdict import Claims, judge
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OsdPlan:
+    """``osds`` in the order of their disks, new ones with ``number`` -1. ``choices`` has every disk of the machine that is
+    not a system disk, once. ``budget`` is None without OSDs."""
+
+    osds: tuple[OsdLayout, ...]
+    choices: tuple[DiskChoice, ...]
+    waits: tuple[Wait, ...]
+    budget: OsdBudget | None
+
+
+def plan_osds(
+    site: Site,
+    spec: CephSpec,
+    candidate: Candidate,
+    claimed: Claims,
+    standing: Sequence[OsdLayout],
+    *,
+    hyperconverged: bool,
+) -> OsdPlan:
+    """The OSDs of one machine. ``standing`` are those of the accepted plan (those of other machines are ignored);
+    ``hyperconverged`` says whether the machine runs virtual machines, too."""
+    return _Machine(spec, candidate, claimed, standing, hyperconverged).plan()
+
+
+class _Machine:
+    def __init__(
+        self,
+        spec: CephSpec,
+        candidate: Candidate,
+        claimed: Claims,
+        standing: Sequence[OsdLayout],
+        hyperconverged: bool,
+    ) -> None:
+        self.spec, self.candidate, self.hyperconverged = spec, candidate, hyperconverged
+        self.rules: Rules = rules(spec.groups, candidate.profile.name, candidate.profile.disks)
+        verdicts = judge(candidate.machine, candidate.system, claimed)
+        own = sorted((osd for osd in standing if osd.machine == candidate.id), key=lambda osd: osd.number)
+        stands, self.dropped = stand(own, verdicts) if own else ([], [])
+        self.host = Host(
+            machine=candidate.id,
+            encrypted=spec.encrypted,
+            verdicts=verdicts,
+            answers=[self.rules.answers(verdict.disk, verdict.free) for verdict in verdicts],
+            standing=stands,
+            roles=[""] * len(verdicts),
+            whys=[""] * len(verdicts),
+        )
+        self.budget: OsdBudget | None = None
+
+    def plan(self) -> OsdPlan:
+        host = self.host
+        self._stand()
+        for index, group in enumerate(self.rules.groups):
+            plan_group(host, index, group)
+        self._afford()
+        osds = self._osds()
+        self._explain(osds)
+        return OsdPlan(
+            osds=osds,
+            choices=tuple(self._choice(position) for position in range(len(host.verdicts))),
+            waits=tuple(self._waits()),
+            budget=self.budget,
+        )
+
+    def _stand(self) -> None:
+        """What stands keeps its disks and slots."""
+        roles = self.host.roles
+        for one in self.host.standing:
+            roles[one.data] = ROLES[DATA]
+            if one.db is not None:
+                roles[one.db] = ROLES[DB]
+                self._keep_slot(one.db, one.osd.slot, one.osd.db_size)
+            if one.wal is not None:
+                roles[one.wal] = ROLES[WAL]
+                self._keep_slot(one.wal, one.osd.wal_slot, one.osd.wal_size)
+
+    def _keep_slot(self, position: int, slot: int, size: int) -> None:
+        kept = self.host.shelves.get(position)
+        if kept is None:
+            kept = self.host.shelves[position] = shelf(position, self.host.verdicts[position].disk)
+        kept.used.add(slot)
+        kept.bytes += size
+
+    def _afford(self) -> None:
+        """New OSDs that the machine has no memory for are refused, all of them; what stands stays."""
+        host = self.host
+        old = [one.osd.device_class for one in host.standing]
+        wanted = self._budget([*old, *(osd.layout.device_class for osd in host.new)])
+        if wanted is None or wanted.fits:
+            self.budget = wanted
+            return
+        host.waits.append((WaitReason.TOO_LITTLE_MEMORY, wanted.text))
+        refused = {osd.position for osd in host.new}
+        refused |= {where for osd in host.new for where in (osd.db, osd.wal) if where is not None}
+        refused -= {where for one in host.standing for where in (one.data, one.db, one.wal) if where is not None}
+        for position in refused:
+            host.roles[position] = ""
+            host.whys[position] = f"it would be used, but {wanted.text}"
+        host.new.clear()
+        self.budget = self._budget(old) if old else wanted
+
+    def _budget(self, classes: list[str]) -> OsdBudget | None:
+        inventory = self.candidate.inventory
+        memory = inventory.memory.installed or inventory.memory.total
+        if not classes:
+            return None
+        return budget(self.candidate.id, memory, inventory.cpu.threads, classes, hyperconverged=self.hyperconverged)
+
+    # ------------------------------------------------------------ the result
+
+    def _osds(self) -> tuple[OsdLayout, ...]:
+        found = [(one.data, one.osd.part, one.osd) for one in self.host.standing]
+        found += [(osd.position, osd.layout.part, osd.layout) for osd in self.host.new]
+        return tuple(osd for _, _, osd in sorted(found, key=lambda item: item[:2]))
+
+    def _choice(self, position: int) -> DiskChoice:
+        host = self.host
+        disk, role = host.verdicts[position].disk, host.roles[position]
+        written = role and not host.verdicts[position].protected
+        return DiskChoice(
+            machine=self.candidate.id,
+            serial=disk.serial,
+            wwn=disk.wwn,
+            model=disk.model,
+            size=disk.size,
+            path=disk.path,
+            role=role,
+            fate=DiskFate.ASSIGN if written else DiskFate.KEEP,
+            now=describe(disk.content),
+            why=host.whys[position],
+            fingerprint=fingerprint(disk.content),
+        )
+
+    # ------------------------------------------------------------ why
+
+    def _explain(self, osds: tuple[OsdLayout, ...]) -> None:
+        """A why-line for every disk that has none yet."""
+        host = self.host
+        self._explain_used(len(osds))
+        for position, verdict in enumerate(host.verdicts):
+            if host.whys[position]:
+                continue
+            if verdict.out is not None:
+                host.whys[position] = verdict.why_out
+            elif position in host.foreign:
+                host.whys[position] = f"{verdict.carries}; {_grant(verdict.identity[0])}"
+            else:
+                host.whys[position] = self.rules.why_not(host.answers[position])
+
+    def _explain_used(self, total: int) -> None:
+        host = self.host
+        for osd in host.new:
+            host.whys[osd.position] = self._why_data(osd)
+        for one in host.standing:
+            done = "Ceph has written it" if formed(host.verdicts[one.data].disk) else "not formed yet"
+            before = host.whys[one.data]
+            name = f"osd.{one.osd.number}"
+            host.whys[one.data] = f"{before}, {name}" if before else f"stands as planned, {done}: {name}"
+        users: Counter[int] = Counter(where for osd in host.new for where in (osd.db, osd.wal) if where is not None)
+        users.update(where for one in host.standing for where in (one.db, one.wal) if where is not None)
+        for position, count in users.items():
+            device = "DB" if host.roles[position] == ROLES[DB] else "WAL"
+            why = host.verdicts[position].free_because or "it stands as planned"
+            host.whys[position] = (
+                f"{device} device of {count} OSD{'' if count == 1 else 's'}; "
+                f"its loss takes {count} of {total} OSDs of this host; {why}"
+            )
+
+    def _why_data(self, osd: NewOsd) -> str:
+        host, layout = self.host, osd.layout
+        text = f"{osd.group.why(osd.rank)}; {host.verdicts[osd.position].free_because}"
+        if osd.parts > 1:
+            text += f"; {osd.parts} OSDs of {size_text(layout.data_size)} each"
+        elif osd.group.group.osds_per_device > 1:
+            text += "; one OSD, only NVMe is split"
+        if osd.db is not None:
+            percent = 100 * layout.db_size / layout.data_size
+            text += (
+                f"; DB of {size_text(layout.db_size)} ({percent:.1f} %) in slot {layout.slot + 1} of {osd.db_of} on "
+            )
+            text += host.name(osd.db)
+        if osd.wal is not None:
+            text += f"; WAL of {size_text(layout.wal_size)} in slot {layout.wal_slot + 1} of {osd.wal_of} on "
+            text += host.name(osd.wal)
+        return text
+
+    def _waits(self) -> Iterator[Wait]:
+        name, host = self.candidate.name, self.host
+        for gone in self.dropped:
+            yield Wait(about=name, reason=gone.reason, text=_dropped(gone))
+        if host.foreign:
+            positions = sorted(host.foreign)
+            shown = "; ".join(f"{host.show(position)} {host.verdicts[position].carries}" for position in positions)
+            serials = sorted((host.verdicts[position].identity[0] or "…" for position in positions), key=natural)
+            text = f"{shown}; {_grant(*serials)}"
+            yield Wait(about=name, reason=WaitReason.FOREIGN_DATA, text=text)
+        for reason, text in host.waits:
+            yield Wait(about=name, reason=reason, text=text)
+        yield from self._unusable()
+
+    def _unusable(self) -> Iterator[Wait]:
+        """Disks that a group means, but that can't be named or are failing: nobody should wonder why there is no OSD."""
+        host = self.host
+        for finding, reason in _TOLD.items():
+            shown = [
+                host.show(position)
+                for position, verdict in enumerate(host.verdicts)
+                if verdict.out is finding
+                and not host.roles[position]
+                and any(answer.rank >= 0 for answers in host.answers[position] for answer in answers)
+            ]
+            if shown:
+                position = next(p for p, verdict in enumerate(host.verdicts) if verdict.out is finding)
+                text = f"{', '.join(shown)} would be used: {host.verdicts[position].why_out}"
+                yield Wait(about=self.candidate.name, reason=reason, text=text)
+
+
+_TOLD = {
+    Finding.NO_IDENTITY: WaitReason.NOT_IDENTIFIABLE,
+    Finding.TWIN: WaitReason.NOT_IDENTIFIABLE,
+    Finding.FAILING: WaitReason.LAYOUT,
+    Finding.PROTECTED: WaitReason.PROTECTED_DISK,
+}
+
+
+def _grant(*serials: str) -> str:
+    grants = ", ".join(f"{{serial: {serial or '…'}}}" for serial in serials)
+    return f"allow its erasure in the site file (erase: [{grants}]), or remove it"
+
+
+def _dropped(gone: Dropped) -> str:
+    return f"osd.{gone.osd.number} can't stay: {gone.why}"
