@@ -31,8 +31,9 @@ a fabric that it helps to configure (`network.md` §1)."""
 @dataclass(slots=True, kw_only=True)
 class Base:
     """A port or a bond that carries networks. ``user`` is the first network on it, ``untagged`` the one without VLAN,
-    ``tagged`` VLAN → MTU, ``largest`` the network that wants ``mtu``. ``guests``: a tenant network is on it; then, and
-    on Proxmox members, ``bridge`` is a bridge's name."""
+    ``tagged`` VLAN → MTU, ``largest`` the network that wants ``mtu`` (and likewise for the bridge). ``guests``: a tenant network is on it; then, and
+    on Proxmox members, ``bridge`` is a bridge's name. Only what is untagged and what guests use goes over the bridge:
+    the host's own VLANs are on the port itself, where no guest can tag itself into them."""
 
     name: str
     ports: tuple[str, ...]
@@ -44,6 +45,8 @@ class Base:
     largest: str = ""
     guests: bool = False
     bridge: str = ""
+    bridge_mtu: int = STANDARD_MTU
+    bridge_largest: str = ""
 
     def carry(self, network: Network) -> str:
         """Take one more network; a text says why that is not possible."""
@@ -56,7 +59,10 @@ class Base:
             self.untagged, self.untagged_mtu = network.name, network.mtu
         elif network.plane is not Plane.TENANT:
             self.tagged[network.vlan] = max(network.mtu, self.tagged.get(network.vlan, 0))
-        self.guests = self.guests or network.plane is Plane.TENANT
+        if network.plane is Plane.TENANT:
+            self.guests = True
+        if (network.vlan is None or network.plane is Plane.TENANT) and network.mtu > self.bridge_mtu:
+            self.bridge_mtu, self.bridge_largest = network.mtu, network.name
         self.user = self.user or network.name
         if network.mtu > self.mtu:
             self.mtu, self.largest = network.mtu, network.name
@@ -66,14 +72,14 @@ class Base:
 @dataclass(slots=True, kw_only=True)
 class Carriers:
     """``by_role`` are names of ports by NIC role, without those that the backbone routes on (``routed``); ``routed_roles``
-    are roles of which it has all ports. `place` fills the rest: ``placed`` is every network with what carries it (None:
-    routed, its address is on the loopback), ``missing`` what could not be planned as the site file wants it."""
+    are roles of which it has all ports. `place` fills the rest: ``placed`` is what carries a network, by its name (None:
+    it is routed, and its address is on the loopback), ``missing`` what could not be planned as the site file wants it."""
 
     by_role: dict[str, list[str]]
     routed: Sequence[str] = ()
     routed_roles: frozenset[str] = frozenset()
     bases: dict[str, Base] = field(default_factory=dict)
-    placed: list[tuple[Network, Base | None]] = field(default_factory=list)
+    placed: dict[str, Base | None] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     routed_mtu: int = STANDARD_MTU
 
@@ -130,7 +136,7 @@ class Carriers:
         self.missing.append(f"network '{network.name}' goes over the provisioning port {self.boot}: {why}")
 
     def _route(self, network: Network) -> None:
-        self.placed.append((network, None))
+        self.placed[network.name] = None
         self.routed_mtu = max(self.routed_mtu, network.mtu)
         if network.carrier is Carrier.BOND:
             self.missing.append(f"network '{network.name}' is routed over the backbone, not carried by a bond")
@@ -163,7 +169,7 @@ class Carriers:
         if problem:
             self.missing.append(problem)
         else:
-            self.placed.append((network, base))
+            self.placed[network.name] = base
 
     def _bridge(self, proxmox: bool) -> None:
         """Guests are on ``vmbr0``. A Proxmox member without tenant networks has it on the port that it boots from, as
@@ -178,8 +184,11 @@ class Carriers:
         """An untagged network can't have a smaller MTU than the port: its packets would be larger than its switch ports
         let through, which only a ping of exact size shows (`network.md` §8)."""
         for base in self.bases.values():
-            if base.untagged and base.untagged_mtu < base.mtu:
+            name, mtu, largest = base.name, base.mtu, base.largest
+            if base.bridge:
+                name, mtu, largest = base.bridge, base.bridge_mtu, base.bridge_largest
+            if base.untagged and base.untagged_mtu < mtu:
                 self.missing.append(
-                    f"network '{base.untagged}' (MTU {base.untagged_mtu}) is untagged on {base.name}, which needs MTU "
-                    f"{base.mtu} for '{base.largest}': give it a vlan, or '{base.largest}' another NIC role"
+                    f"network '{base.untagged}' (MTU {base.untagged_mtu}) is untagged on {name}, which needs MTU {mtu} "
+                    f"for '{largest}': give '{base.untagged}' a vlan, or '{largest}' another NIC role"
                 )

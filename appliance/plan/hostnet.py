@@ -85,6 +85,7 @@ class Wiring:
         self.cabled: dict[str, set[str]] = {}
         self.loopbacks: IPv4Network | None = None
         self.ula: IPv6Network | None = None
+        self.ula48 = ""
         if backbone is not None and backbone.shape not in (Shape.SWITCH, Shape.NONE):
             self._join(backbone)
 
@@ -92,6 +93,9 @@ class Wiring:
         self.members = frozenset(backbone.members)
         self.loopbacks = IPv4Network(backbone.loopbacks) if backbone.loopbacks else None
         self.ula = IPv6Network(backbone.ula) if backbone.ula else None
+        if self.ula is not None and self.ula.prefixlen == 48:
+            groups = self.ula.network_address.exploded.split(":")[:3]
+            self.ula48 = "".join(f"{int(group, 16):x}:" for group in groups)
         for cable in backbone.cables:
             if cable.state is not CableState.UNEXPECTED:
                 for who, mac in ((cable.a, cable.a_mac), (cable.b, cable.b_mac)):
@@ -119,12 +123,12 @@ class Wiring:
                 if base.ports != (base.name,)
             ),
             vlans=tuple(
-                VlanLayout(name=_vlan(base, vlan), raw=base.bridge or base.name, vlan=vlan, mtu=mtu)
+                VlanLayout(name=_vlan(base, vlan), raw=base.name, vlan=vlan, mtu=mtu)
                 for base in bases
                 for vlan, mtu in base.tagged.items()
             ),
             bridges=tuple(
-                BridgeLayout(name=base.bridge, port=base.name, mtu=base.mtu) for base in bases if base.bridge
+                BridgeLayout(name=base.bridge, port=base.name, mtu=base.bridge_mtu) for base in bases if base.bridge
             ),
             addresses=addresses,
             loopback4=routes.loopback4,
@@ -169,7 +173,10 @@ class Wiring:
             )
         ]
         given = dict(candidate.given.addresses)
-        for network, base in carriers.placed:
+        for network in self.networks:
+            if network.name not in carriers.placed:
+                continue
+            base = carriers.placed[network.name]
             for family in self.families[network.name]:
                 address = given.get(family.key, "")
                 if not address:
@@ -209,6 +216,8 @@ class Wiring:
         ula = self.ula
         if ula is None:
             return ""
+        if self.ula48 and number < 1 << 16:
+            return f"{self.ula48}{number:x}::1/128"
         if number >= 1 << max(0, 64 - ula.prefixlen):
             missing.append(f"number {number} has no /64 in {ula}: give a larger backbone.ula")
             return ""
@@ -256,5 +265,5 @@ def _interface(network: Network, base: Base | None) -> str:
 
 def _vlan(base: Base, vlan: int) -> str:
     """``nic2.20``; ``vlan20`` where that is too long for an interface."""
-    name = f"{base.bridge or base.name}.{vlan}"
+    name = f"{base.name}.{vlan}"
     return name if len(name) <= MAX_INTERFACE else f"vlan{vlan}"
