@@ -188,13 +188,15 @@ class Neighbour:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nic:
     """One physical network port. ``mac`` is the permanent address; ``identifying`` is false for USB/CDC and locally
-    administered addresses, which prove nothing about the machine. ``speed`` is Mbit/s, None while there is no link."""
+    administered addresses, which prove nothing about the machine. ``speed`` is Mbit/s, None while there is no link;
+    ``max_speed`` is the fastest link mode that the port supports, in Mbit/s, None where the driver names none."""
 
     name: str
     mac: str
     driver: str = ""
     bus_path: str = ""
     speed: int | None = None
+    max_speed: int | None = None
     carrier: bool = False
     identifying: bool = True
     firmware: str = ""

@@ -22,6 +22,8 @@ class Driver(Protocol):
 
     def firmware(self, name: str) -> str: ...
 
+    def fastest(self, name: str) -> int | None: ...
+
 
 def physical(tree: Tree) -> list[str]:
     """Ports that have a device behind them: no bridges, bonds, VLANs; no virtual functions of another port."""
@@ -50,12 +52,17 @@ def _nic(tree: Tree, driver: Driver, name: str) -> Nic:
         firmware = driver.firmware(name)
     except OSError:
         firmware = ""
+    try:
+        fastest = driver.fastest(name)
+    except OSError:
+        fastest = None
     return Nic(
         name=name,
         mac=mac,
         driver=tree.real(f"{base}/device/driver").rpartition("/")[2] if tree.exists(f"{base}/device/driver") else "",
         bus_path=_bus_path(device, tree.number(f"{base}/dev_port")),
         speed=speed if speed > 0 else None,
+        max_speed=fastest,
         carrier=tree.text(f"{base}/carrier") == "1",
         identifying=identifying(mac, device),
         firmware=firmware,

@@ -33,10 +33,11 @@ def ports(inventory: Inventory | None) -> list[Nic]:
 def boot_port(inventory: Inventory | None) -> Nic | None:
     """The port that the machine was booted from; where that is unknown (a stick), the only one, else the first one that
     can identify the machine."""
+    if inventory is not None and inventory.boot_mac:
+        for nic in inventory.nics:
+            if nic.mac == inventory.boot_mac:
+                return nic
     found = ports(inventory)
-    booted = next((nic for nic in found if inventory is not None and nic.mac == inventory.boot_mac), None)
-    if booted is not None:
-        return booted
     return next((nic for nic in found if nic.identifying), found[0] if found else None)
 
 

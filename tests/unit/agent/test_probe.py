@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.probe import board, lldp, management, processors, smbios
-from agent.probe.ethtool import Ethtool
+from agent.probe.ethtool import ETHTOOL_GLINKSETTINGS, LINK_SETTINGS, Ethtool, fastest_mode
 from agent.probe.machine import Probe
 from agent.probe.marker import running_permit
 from agent.probe.nics import nics
@@ -143,6 +143,11 @@ class FakeDriver:
             raise OSError(95, "Operation not supported")
         return "8.30"
 
+    def fastest(self, name: str) -> int | None:
+        if name not in self.addresses:
+            raise OSError(95, "Operation not supported")
+        return 25000
+
 
 def port(root: Path, name: str, where: str, **files: str) -> None:
     folder = root / "sys/devices" / where
@@ -173,7 +178,8 @@ def test_ports(fake_root: Path) -> None:
     assert set(found) == {"eno1", "eno2", "usb0", "ib0"}
     one, two = found["eno1"], found["eno2"]
     assert (one.mac, one.identifying, one.speed, one.carrier) == ("b4:96:91:00:00:01", True, 25000, True)
-    assert (one.bus_path, one.driver, one.firmware) == ("000c:01:00.0", "ice", "8.30")
+    assert (one.bus_path, one.driver, one.firmware, one.max_speed) == ("000c:01:00.0", "ice", "8.30", 25000)
+    assert two.max_speed is None
     assert (two.mac, two.identifying, two.speed, two.carrier) == ("52:54:00:00:00:01", False, None, False)
     assert two.bus_path.endswith("-1")
     assert not found["usb0"].identifying and not found["ib0"].identifying
@@ -185,6 +191,51 @@ def test_ethtool_on_this_machine() -> None:
         Ethtool().firmware("no-such-port")
     permanent = Ethtool().permanent("lo")
     assert not any(permanent)
+    with pytest.raises(OSError, match=r"."):
+        Ethtool().fastest("no-such-port")
+
+
+def mask(*bits: int) -> tuple[int, ...]:
+    value = sum(1 << bit for bit in bits)
+    return tuple(value >> 32 * word & 0xFFFFFFFF for word in range(4))
+
+
+@pytest.mark.parametrize(
+    ("bits", "speed"),
+    [
+        ((), None),
+        ((6, 7, 10, 13, 14, 49, 50, 51, 74), None),
+        ((0, 1, 2, 3, 5, 6, 7, 13), 1000),
+        ((5, 12, 15, 47, 48), 10000),
+        ((31, 33, 43, 44, 50), 25000),
+        ((17, 19, 23, 26, 31, 36, 39), 100000),
+        ((40, 57), 100000),
+        ((92, 99, 101), 10),
+        ((66, 89), 400000),
+    ],
+)
+def test_fastest_link_mode(bits: tuple[int, ...], speed: int | None) -> None:
+    assert fastest_mode(mask(*bits)) == speed
+
+
+def test_link_settings_are_asked_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel with masks of three words, as Linux 6.12 has them: first it says how long they are, then it fills them."""
+    asked: list[int] = []
+
+    def kernel(_self: Ethtool, _name: str, command: bytes) -> bytes:
+        fields = list(LINK_SETTINGS.unpack_from(command))
+        assert fields[0] == ETHTOOL_GLINKSETTINGS
+        asked.append(fields[9])
+        if fields[9] != 3:
+            fields[9] = -3
+            return LINK_SETTINGS.pack(*fields)
+        assert len(command) == LINK_SETTINGS.size + 36
+        return LINK_SETTINGS.pack(*fields) + struct.pack("=9I", *mask(5, 31, 33)[:3], *[0xFFFFFFFF] * 6)
+
+    monkeypatch.setattr(Ethtool, "_ethtool", kernel)
+    assert Ethtool().fastest("eth0") == 25000
+    assert asked == [0, 3]
+    assert LINK_SETTINGS.size == 48
 
 
 def tlv(kind: int, value: bytes) -> bytes:
