@@ -20,6 +20,7 @@ from appliance.model.site import Site
 from appliance.plan import quorum
 from appliance.plan.candidate import Candidate
 from appliance.plan.membership import Membership, Referees, usable
+from appliance.plan.naming import listed
 from appliance.plan.order import natural
 from appliance.plan.split import JOINER, Part, by_name, split
 from hwprofiles.profile import DiskRoleName
@@ -355,13 +356,6 @@ def _missing_text(there: int, missing: list[str], outside: list[str], short: lis
         )
     parts += [f"{one.have} of {one.wanted} machines of profile {one.profile} are there" for one in short]
     return "; ".join(parts)
-
-
-def listed(found: Iterable[str], most: int = 5) -> str:
-    """Names in natural order, the rest as a number."""
-    ordered = sorted(found, key=natural)
-    rest = len(ordered) - most
-    return ", ".join(ordered[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _takes(spec: ClusterSpec) -> str:
