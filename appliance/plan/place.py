@@ -35,8 +35,8 @@ def display_name(machine: ObservedMachine, allocation: Allocation | None) -> str
 
 @dataclass(slots=True, kw_only=True)
 class Places:
-    """Hands out names and addresses for machines that are about to be installed. ``taken`` begins with everything that
-    is kept, or fixed by the site file for somebody."""
+    """Hands out names and addresses for machines that are about to be installed. ``names`` and ``addresses`` begin with
+    everything that is kept (value: machine id); ``entries`` and ``fixed`` are what the site file gives to somebody."""
 
     site: Site
     kept: Mapping[str, Allocation]
@@ -44,6 +44,8 @@ class Places:
     addresses: dict[str, str] = field(default_factory=dict)
     numbers: int = 0
     free: Iterator[IPv4Address] | None = None
+    entries: dict[str, ExpectedMachine] = field(init=False)
+    fixed: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
         for machine, allocation in self.kept.items():
@@ -51,12 +53,14 @@ class Places:
             if allocation.address:
                 self.addresses[allocation.address] = machine
         self.free = host_addresses(self.site.provisioning)
+        self.entries = {entry.name: entry for entry in self.site.machines}
+        self.fixed = frozenset(str(entry.address) for entry in self.site.machines if entry.address is not None)
 
     def give(self, machine: ObservedMachine, profile: str) -> Allocation | Wait:
         """The allocation of one machine, or why it gets none."""
         who = machine.machine.id
         before = self.kept.get(who)
-        entry = next((entry for entry in self.site.machines if entry.name == machine.expected), None)
+        entry = self.entries.get(machine.expected)
         name = self._name(who, entry, before)
         if self.names.get(name, who) != who:
             text = f"the name {name} belongs to {self.names[name]}; retire that machine, or rename one in the site file"
@@ -73,13 +77,12 @@ class Places:
     def _name(self, who: str, entry: ExpectedMachine | None, before: Allocation | None) -> str:
         if entry is not None:
             return entry.name
-        declared = {expected.name for expected in self.site.machines}
-        if before is not None and before.name not in declared:
+        if before is not None and before.name not in self.entries:
             return before.name
         while True:
             self.numbers += 1
             name = f"{self.site.hostname_prefix}{self.numbers}"
-            if name not in declared and self.names.get(name, who) == who:
+            if name not in self.entries and self.names.get(name, who) == who:
                 return name
 
     def _address(self, who: str, entry: ExpectedMachine | None, before: Allocation | None) -> str | Wait:
@@ -93,13 +96,12 @@ class Places:
                 f"{entry.address} belongs to {owner}; retire that machine, or choose another address in the site file"
             )
             return Wait(about=about, reason=WaitReason.NO_ADDRESS, text=text)
-        fixed = {str(expected.address) for expected in self.site.machines if expected.address is not None}
-        if before is not None and before.address not in fixed and self._fits(before.address):
+        if before is not None and before.address not in self.fixed and self._fits(before.address):
             return before.address
         if network.mode != AUTHORITATIVE and network.hosts_first is None:
             return ""
         for address in self.free or ():
-            if str(address) not in fixed and self.addresses.get(str(address), who) == who:
+            if str(address) not in self.fixed and self.addresses.get(str(address), who) == who:
                 return str(address)
         text = (
             "all addresses for installed machines are taken; make 'hosts' larger or the pool smaller in the site file"
