@@ -8,7 +8,8 @@ from typing import Any
 
 from appliance.api.documents import MachineDocument, instant, machine_document
 from appliance.api.route import FORBID
-from appliance.model.plan import DiskChoice, LintFinding, Wait
+from appliance.model.plan import Desired, DiskChoice, LintFinding, Wait
+from appliance.operations.layouts import Explanation
 from appliance.operations.plans import PlanView, StepView
 from appliance.operations.timeline import Timeline
 
@@ -35,13 +36,15 @@ class StepDocument:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanDocument:
     """A plan. ``diff`` is its text for people; ``disks`` is every disk with its fate. ``current``: no other plan was
-    accepted since it was made. ``lint`` findings of severity error keep it from being applied."""
+    accepted since it was made. ``changes``: there is something to apply; ``relaid``: it is only another layout, without
+    steps (the layout has an address of its own). ``lint`` findings of severity error keep it from being applied."""
 
     hash: str
     parent: str
     state: str
     current: bool
     changes: bool
+    relaid: bool
     diff: str
     steps: tuple[StepDocument, ...]
     waits: tuple[Wait, ...]
@@ -59,6 +62,41 @@ class PlanList:
 
     plans: tuple[PlanDocument, ...]
     next: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayoutDocument:
+    """The layout of a plan: how everything is to be in the end. Sizes are bytes, rates bytes per second."""
+
+    hash: str
+    desired: Desired
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class What:
+    """What to explain: a machine (name, id, serial, MAC), a disk (serial, WWN, four letters of one, MACHINE/SERIAL), a
+    step's key, a pool, a cluster, ``osd.N`` or ``backbone``."""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainLine:
+    """One line. ``kind``: heading, fact, why, create, change, destroy, assign, keep, wait, summary."""
+
+    kind: str
+    text: str
+    machine: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainDocument:
+    """Everything that a plan knows about ``what``; ``text`` is the lines as plain text."""
+
+    hash: str
+    what: str
+    text: str
+    lines: tuple[ExplainLine, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +170,7 @@ def plan_document(view: PlanView) -> PlanDocument:
         state=view.state.value,
         current=view.current,
         changes=view.changes,
+        relaid=view.relaid,
         diff=view.diff,
         steps=tuple(map(_step, view.steps)),
         waits=view.waits,
@@ -142,6 +181,12 @@ def plan_document(view: PlanView) -> PlanDocument:
         accepted=instant(view.accepted),
         accepted_by=view.accepted_by,
     )
+
+
+def explain_document(found: Explanation) -> ExplainDocument:
+    """An explanation for the API."""
+    lines = tuple(ExplainLine(kind=line.kind.value, text=line.text, machine=line.machine) for line in found.lines)
+    return ExplainDocument(hash=found.hash, what=found.what, text=found.text, lines=lines)
 
 
 def _step(view: StepView) -> StepDocument:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from appliance.api.documents import Nothing, instant
-from appliance.api.paging import Page, paged, size
+from appliance.api.paging import Page, paged, position, size
 from appliance.api.plandocs import (
+    ExplainDocument,
+    LayoutDocument,
     PlanDocument,
     PlanList,
     SessionDocument,
     SiteDocument,
     SiteText,
     TimelineDocument,
+    What,
+    explain_document,
     plan_document,
     timeline_document,
 )
 from appliance.api.route import Api, Reply, appliance, asking
-from appliance.operations import plans, sites, timeline
+from appliance.operations import layouts, plans, sites, timeline
 from appliance.operations.errors import NotFound
 
 NEWEST = 500
@@ -40,15 +44,28 @@ def make_plan(body: Nothing) -> Reply[PlanDocument]:
 @api.route_for("GET", "/plans", errors=(401, 403, 422))
 def list_plans(query: Page) -> PlanList:
     """Plans, the newest first."""
-    size(query)
-    found, following = paged(plans.list_plans(appliance(), asking(), NEWEST), query)
+    wanted = min(NEWEST, position(query) + size(query) + 1)
+    found, following = paged(plans.list_plans(appliance(), asking(), wanted), query)
     return PlanList(plans=tuple(map(plan_document, found)), next=following)
 
 
 @api.route_for("GET", "/plans/<hash_>", errors=(401, 403, 404))
 def show_plan(hash_: str) -> PlanDocument:
-    """A plan by its hash, or by its beginning (six letters or more), with the state of its steps."""
+    """A plan by its hash, by its beginning (six letters or more), or the ``newest``, with the state of its steps."""
     return plan_document(plans.show_plan(appliance(), asking(), hash_))
+
+
+@api.route_for("GET", "/plans/<hash_>/layout", errors=(401, 403, 404))
+def show_layout(hash_: str) -> LayoutDocument:
+    """What the plan makes of the site in the end: nodes with their networks, clusters, Ceph, backbone, availability."""
+    view = layouts.show_layout(appliance(), asking(), hash_)
+    return LayoutDocument(hash=view.hash, desired=view.desired)
+
+
+@api.route_for("GET", "/plans/<hash_>/explain", errors=(401, 403, 404, 422, 503))
+def explain_plan(hash_: str, query: What) -> ExplainDocument:
+    """Everything that the plan knows about a machine, a disk, a step, a pool or a cluster, and why. 404 names close ones."""
+    return explain_document(layouts.explain_plan(appliance(), asking(), hash_, query.what))
 
 
 @api.route_for("POST", "/plans/<hash_>/apply", status=202, errors=(401, 403, 404, 409, 422, 503), idempotent=True)

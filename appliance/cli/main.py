@@ -15,6 +15,7 @@ from appliance.cli.errors import EXIT_FAILURE, EXIT_USER, CommandError
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "apply": ("plan", "apply", "Do exactly what a plan says."),
     "demo": ("demo", "demo", "Three bare QEMU machines, from power-on to installed."),
+    "explain": ("plan", "explain", "Why a machine, a disk, a step, a pool is planned as it is."),
     "image": ("image", "image", "Build agent image, root images and boot files into the cache."),
     "machine": ("machine", "machine", "List, show, approve and change machines."),
     "plan": ("plan", "plan", "Show what would happen, and every disk that would be erased."),

@@ -1,4 +1,4 @@
-"""`rackseed plan` and `rackseed apply`: what would happen, and doing exactly that."""
+"""`rackseed plan`, `rackseed explain` and `rackseed apply`: what would happen and why, and doing exactly that."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 1.0
 OVER = ("done", "failed", "superseded")
+NEWEST = "newest"
+"""The API's word for the plan that was made last."""
 
 
 @click.group(invoke_without_command=True)
@@ -51,6 +53,35 @@ def list_plans(client: Client, form: str) -> None:
     print_table(("plan", "state", "made", "by", "steps"), rows)
 
 
+@plan.command("layout")
+@click.argument("hash_", metavar="[HASH]", default=NEWEST)
+@connected
+def layout(client: Client, form: str, hash_: str) -> None:
+    """How the site is to be in the end, as JSON: nodes and their networks, clusters, Ceph, backbone, availability. Without
+    HASH of the plan that was made last."""
+    document = client.get(f"/plans/{hash_}/layout")
+    print_json(document if form == "json" else document["desired"])
+
+
+@click.command()
+@click.argument("what", metavar="WHAT")
+@click.option("--plan", "hash_", metavar="HASH", default=NEWEST, help="The plan to ask; the one made last without it.")
+@connected
+def explain(client: Client, form: str, what: str, hash_: str) -> None:
+    """Everything that a plan knows about WHAT, and why it decided so.
+
+    WHAT is a machine (name, id, serial or MAC), a disk (serial or WWN, or four letters of it that no other disk has;
+    MACHINE/SERIAL where several have it), a step (install/m-…), a pool, a cluster, osd.N, or backbone.
+    """
+    from appliance.cli.colour import print_plan  # noqa: PLC0415 - the planner's words cost start-up time
+
+    document = client.get(f"/plans/{hash_}/explain", what=what)
+    if form == "json":
+        print_json(document)
+    else:
+        print_plan(document["text"])
+
+
 @click.command()
 @click.argument("hash_", metavar="HASH")
 @click.option("--no-wait", is_flag=True, help="Return when the plan was accepted.")
@@ -77,17 +108,22 @@ def apply(client: Client, form: str, hash_: str, no_wait: bool) -> None:
 
 
 def _exit_code(made: dict[str, Any]) -> int:
-    if made["changes"]:
+    """Steps are changes; without steps, what waits counts before a layout that is only to be recorded."""
+    if made["steps"]:
         return EXIT_CHANGES
-    return EXIT_WAITS if made["waits"] else EXIT_OK
+    if made["waits"]:
+        return EXIT_WAITS
+    return EXIT_CHANGES if made["changes"] else EXIT_OK
 
 
 def _print_plan(made: dict[str, Any], form: str) -> None:
     if form == "json":
         print_json(made)
         return
+    from appliance.cli.colour import print_plan  # noqa: PLC0415 - the planner's words cost start-up time
+
     short = made["hash"][:12]
-    click.echo(made["diff"].rstrip("\n"))
+    print_plan(made["diff"])
     for finding in made["lint"]:
         click.echo(f"{finding['severity']}: {finding['about']}: {finding['text']} ({finding['rule']})")
     if made["state"] != "draft":

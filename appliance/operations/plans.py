@@ -26,6 +26,7 @@ from appliance.operations.machines import observe
 from appliance.operations.rendering import operating_system, render_files
 from appliance.plan import make
 from appliance.plan.diff import render
+from appliance.plan.difflayout import differs
 from appliance.plan.lint import lint
 from appliance.plan.stale import ChangedFact, changed_facts
 from appliance.store import allocations, artefacts, events, machines, orders, permits, plans, steps
@@ -39,6 +40,8 @@ log = logging.getLogger(__name__)
 
 SHORTEST = 6
 """Letters of a hash that a person must give at least."""
+NEWEST = "newest"
+"""Instead of a hash: the plan that was made last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +65,8 @@ class StepView:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanView:
     """A plan for people. ``diff`` is its text, ``disks`` every disk with its fate, ``lint`` findings (an ``error`` stops
-    `apply_plan`). ``current``: no other plan was accepted since this one was made."""
+    `apply_plan`). ``current``: no other plan was accepted since this one was made. ``relaid``: its layout is another one
+    than that of the plan before it."""
 
     hash: str
     parent: str
@@ -77,11 +81,12 @@ class PlanView:
     made_by: str
     accepted: float | None
     accepted_by: str
+    relaid: bool = False
 
     @property
     def changes(self) -> bool:
-        """Whether there is anything to do."""
-        return bool(self.steps)
+        """Whether there is anything to accept: steps to do, or another layout to go by."""
+        return bool(self.steps) or self.relaid
 
 
 def make_plan(app: Appliance, actor: Actor) -> PlanView:
@@ -91,24 +96,24 @@ def make_plan(app: Appliance, actor: Actor) -> PlanView:
     """
     actor.require(Role.OPERATOR, "make plans")
     with app.store.write() as connection:
-        site, observed = _site(connection), _observed(connection)
+        site, observed = site_in(connection), observe_all(connection)
         parent = plans.get(connection, plans.last_accepted(connection))
         made = make.plan(site, app.profiles, observed, parent.plan if parent else None)
         before = plans.get(connection, made.hash)
         if before is not None and before.state is PlanState.ACCEPTED:
             return _view(connection, before)
         findings = lint(site, made, observed, app.profiles)
-        text = render(made, observed)
+        text = render(made, observed, parent.plan.desired if parent else None)
         plans.put_draft(connection, made, lint=findings, diff=text, made_by=actor.name, made=app.clock.now())
         log.info("machine=- step=plan why=%s made by %s: %d steps", made.hash[:12], actor.name, len(made.steps))
-        return _view(connection, _get(connection, made.hash))
+        return _view(connection, find_plan(connection, made.hash))
 
 
 def show_plan(app: Appliance, actor: Actor, hash_: str) -> PlanView:
     """A plan by its hash or the beginning of it. Raises `NotFound`."""
     actor.require(Role.VIEWER, "look at plans")
     with app.store.read() as connection:
-        return _view(connection, _get(connection, hash_))
+        return _view(connection, find_plan(connection, hash_))
 
 
 def list_plans(app: Appliance, actor: Actor, limit: int = 50) -> tuple[PlanView, ...]:
@@ -126,7 +131,7 @@ def apply_plan(app: Appliance, actor: Actor, hash_: str) -> PlanView:
     """
     actor.require(Role.OPERATOR, "apply plans")
     with app.store.write() as connection:
-        row = _get(connection, hash_)
+        row = find_plan(connection, hash_)
         if row.state in (PlanState.ACCEPTED, PlanState.DONE):
             return _view(connection, row)
         again = row.state is PlanState.FAILED
@@ -144,7 +149,7 @@ def apply_plan(app: Appliance, actor: Actor, hash_: str) -> PlanView:
         audit.record(connection, app, actor, "plan.apply", row.hash, again=again, erases=erased)
         settle(connection, row.hash, at=now)
         log.info("machine=- step=plan why=%s", text)
-        return _view(connection, _get(connection, row.hash))
+        return _view(connection, find_plan(connection, row.hash))
 
 
 def _check(connection: Connection, row: PlanRow, *, again: bool) -> None:
@@ -159,7 +164,7 @@ def _check(connection: Connection, row: PlanRow, *, again: bool) -> None:
         problems = tuple((finding.about, f"{finding.rule}: {finding.text}") for finding in errors)
         raise Invalid(f"plan {row.hash[:12]} has errors: {problems[0][1]}", problems)
     _check_files(connection, row.plan)
-    observed = _observed(connection)
+    observed = observe_all(connection)
     changed = changed_facts(row.plan, observed)
     if again:
         changed = tuple(fact for fact in changed if _matters(connection, row, observed, fact))
@@ -238,14 +243,16 @@ def _allocate(connection: Connection, plan: Plan) -> None:
         raise Conflict("a name or address of this plan belongs to another machine by now; plan again") from error
 
 
-def _site(connection: Connection) -> Site:
+def site_in(connection: Connection) -> Site:
+    """The site file that holds. Raises `Unavailable`."""
     site = sites.current_in(connection)
     if site is None:
         raise Unavailable("no site file is loaded: rackseed site load FILE")
     return site
 
 
-def _observed(connection: Connection) -> Observed:
+def observe_all(connection: Connection) -> Observed:
+    """What the planner sees now."""
     images = {
         operating_system(row): row.sha256
         for row in artefacts.everything(connection)
@@ -254,8 +261,14 @@ def _observed(connection: Connection) -> Observed:
     return Observed(machines=observe(connection), images=tuple(sorted(images.items())))
 
 
-def _get(connection: Connection, hash_: str) -> PlanRow:
+def find_plan(connection: Connection, hash_: str) -> PlanRow:
+    """A plan by its hash, the beginning of it, or the word ``newest``. Raises `NotFound`."""
     wanted = hash_.strip().lower()
+    if wanted == NEWEST:
+        newest = plans.newest(connection, 1)
+        if not newest:
+            raise NotFound("no plan was made yet: rackseed plan")
+        return newest[0]
     found = plans.find(connection, wanted) if len(wanted) >= SHORTEST else ()
     if len(found) > 1:
         raise NotFound(f"{hash_} is the beginning of several plans: give more letters")
@@ -282,7 +295,16 @@ def _view(connection: Connection, row: PlanRow) -> PlanView:
         made_by=row.made_by,
         accepted=row.accepted,
         accepted_by=row.accepted_by,
+        relaid=_relaid(connection, row),
     )
+
+
+def _relaid(connection: Connection, row: PlanRow) -> bool:
+    """Whether a plan without steps has another layout than its parent; with steps nobody asks."""
+    if row.plan.steps:
+        return False
+    parent = plans.get(connection, row.plan.parent) if row.plan.parent else None
+    return differs(row.plan.desired, parent.plan.desired if parent else None)
 
 
 def _step(step: Step, row: StepRow | None) -> StepView:

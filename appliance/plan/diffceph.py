@@ -69,9 +69,9 @@ def _differences(now: CephLayout, before: CephLayout, names: Names) -> Iterator[
     facts = ("fsid", "public", "cluster", "hyperconverged", "stretch", "frozen")
     yield from changed(about, *((fact, getattr(before, fact), getattr(now, fact)) for fact in facts))
     yield from _members(now, before, names)
-    for kind in SERVICES:
-        old, new = _services(before, names).get(kind, ""), _services(now, names).get(kind, "")
-        yield from changed(SERVICES[kind], ("from", old, new)) if old != new else ()
+    hosts_before, hosts = _services(before, names), _services(now, names)
+    for kind, title in SERVICES.items():
+        yield from changed(title, ("on", hosts_before.get(kind, ""), hosts.get(kind, "")))
     yield from _osds(now.osds, before.osds, names)
     known = {line.text for line in budgets(before, names)}
     for line in budgets(now, names):
@@ -291,7 +291,9 @@ def _of(found: Iterable[Capacity | Throughput], pool: PoolLayout) -> Capacity | 
 def capacity_text(capacity: Capacity) -> str:
     """Usable now, at nearfull, and so that a loss can heal."""
     loss = f"the loss of a {capacity.level} can heal"
-    healable = f"{show_bytes(capacity.healable)} so that {loss}" if capacity.healable is not None else f"never so that {loss}"
+    healable = (
+        f"{show_bytes(capacity.healable)} so that {loss}" if capacity.healable is not None else f"never so that {loss}"
+    )
     hours = f" (in about {capacity.recovery_hours:.2g} h)" if capacity.recovery_hours is not None else ""
     usable, nearfull = show_bytes(capacity.usable), show_bytes(capacity.nearfull)
     return f"{usable} of {show_bytes(capacity.raw)} raw, {nearfull} at nearfull, {healable}{hours}"

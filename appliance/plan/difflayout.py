@@ -128,7 +128,9 @@ def _backbone(now: BackboneLayout | None, before: BackboneLayout | None, names: 
         yield DiffLine(kind=LineKind.DESTROY, text="the backbone is no longer in the site file")
         return
     if before is None:
-        yield create(f"{now.shape} of {count(len(now.members), 'machine')} ({_members(now.members, names)}){_routing(now)}")
+        yield create(
+            f"{now.shape} of {count(len(now.members), 'machine')} ({_members(now.members, names)}){_routing(now)}"
+        )
         yield from [why(f"why: {now.why}")] if now.why else []
     else:
         old, new = _members(before.members, names), _members(now.members, names)
@@ -138,7 +140,11 @@ def _backbone(now: BackboneLayout | None, before: BackboneLayout | None, names: 
 
 
 def _routing(backbone: BackboneLayout) -> str:
-    words = [f"routed by {backbone.routing}{' with BFD' if backbone.bfd else ''}"] if backbone.routing != Routing.NONE else []
+    words = (
+        [f"routed by {backbone.routing}{' with BFD' if backbone.bfd else ''}"]
+        if backbone.routing != Routing.NONE
+        else []
+    )
     words += [f"{word} {net}" for word, net in (("loopbacks", backbone.loopbacks), ("ULA", backbone.ula)) if net]
     return "".join(f", {word}" for word in words)
 
@@ -208,7 +214,11 @@ def node_lines(now: NodeLayout, before: NodeLayout | None) -> Iterator[DiffLine]
     old = before or NodeLayout(machine=who, name="", number=0, profile="", place=Place())
     place, earlier = place_text(now.place), place_text(old.place)
     if before is not None:
-        facts = (("name", old.name, now.name), ("number", old.number, now.number), ("profile", old.profile, now.profile))
+        facts = (
+            ("name", old.name, now.name),
+            ("number", old.number, now.number),
+            ("profile", old.profile, now.profile),
+        )
         for line in changed("machine", *facts, ("place", earlier, place), ("cluster", old.cluster, now.cluster)):
             yield DiffLine(kind=line.kind, text=line.text, machine=who)
     elif place or now.cluster:

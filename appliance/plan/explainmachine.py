@@ -55,7 +55,12 @@ def _hardware(machine: ObservedMachine) -> Iterator[DiffLine]:
     board = inventory.board
     vendor = f"{board.system_vendor or board.vendor} {board.system_product or board.name or board.model}".strip()
     serial = board.system_serial or board.serial or board.pi_serial
-    words = [vendor or "unknown board", f"serial {serial or 'unknown'}", inventory.architecture, inventory.firmware.value]
+    words = [
+        vendor or "unknown board",
+        f"serial {serial or 'unknown'}",
+        inventory.architecture,
+        inventory.firmware.value,
+    ]
     words += [inventory.cpu.model] if inventory.cpu.model else []
     words += [f"{inventory.memory.total / 2**30:.3g} GiB of memory"] if inventory.memory.total else []
     yield fact_line(", ".join(words))
@@ -70,7 +75,12 @@ def _identity(known: Known, who: str, machine: ObservedMachine | None) -> Iterat
     kept = machine.allocation if machine else None
     if entry is not None:
         serials = known.serials(who)
-        fields = (("serial", entry.serial), ("MAC", entry.mac), ("UUID", entry.uuid), ("switch port", entry.switch_port))
+        fields = (
+            ("serial", entry.serial),
+            ("MAC", entry.mac),
+            ("UUID", entry.uuid),
+            ("switch port", entry.switch_port),
+        )
         said = " and ".join(f"{word} {value}" for word, value in fields if value)
         yield fact_line(f"name {entry.name}: the site file's entry with {said or 'that name'}")
         if entry.serial and serials and not any(entry.serial.casefold() in text.casefold() for text in serials):

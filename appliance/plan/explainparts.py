@@ -87,7 +87,9 @@ def _total(known: Known) -> int:
 
 def osd_text(osd: OsdLayout) -> str:
     """One OSD: size, class, weight, DB, group."""
-    words = [f"osd.{osd.number}: {show_bytes(osd.data_size)} of class {osd.device_class}, CRUSH weight {osd.weight:.5f}"]
+    words = [
+        f"osd.{osd.number}: {show_bytes(osd.data_size)} of class {osd.device_class}, CRUSH weight {osd.weight:.5f}"
+    ]
     words += [f"part {osd.part} of its disk"] if osd.part else []
     if osd.db is not None:
         words.append(f"DB {show_bytes(osd.db_size)} in slot {osd.slot} of {show_ref(osd.db)}")
@@ -137,7 +139,9 @@ def step_lines(known: Known, step: Step) -> Iterator[DiffLine]:
     following = [other.key for other in known.plan.steps if step.key in other.after]
     if following:
         yield fact_line(f"before {', '.join(following)}")
-    yield fact_line(f"it has {step.deadline / 60:g} min; then it counts as failed, and applying the plan again resumes it")
+    yield fact_line(
+        f"it has {step.deadline / 60:g} min; then it counts as failed, and applying the plan again resumes it"
+    )
     if step.install is not None:
         install, host = step.install, step.install.host
         yield fact_line(f"image {install.image}")
@@ -196,7 +200,9 @@ def _survival(known: Known, name: str) -> Iterator[DiffLine]:
 def explain_cluster(known: Known, cluster: ClusterLayout) -> Iterator[DiffLine]:
     """One cluster: members with their places, quorum, and how they were chosen."""
     yield DiffLine(kind=LineKind.HEADING, text=f"cluster {cluster.name}")
-    yield from (line if line.kind is LineKind.WHY else fact_line(line.text) for line in cluster_lines(cluster, known.names))
+    yield from (
+        line if line.kind is LineKind.WHY else fact_line(line.text) for line in cluster_lines(cluster, known.names)
+    )
     yield from section("Members, in the order in which they join", _members(known, cluster))
     yield from section("How they were chosen", _selection(known, cluster))
     yield from section("What it survives", _survival(known, cluster.name))
@@ -242,7 +248,9 @@ def backbone_lines(known: Known) -> Iterator[DiffLine]:
     if backbone is None:
         return
     yield DiffLine(kind=LineKind.HEADING, text=f"backbone: {backbone.shape}")
-    yield fact_line(f"{count(len(backbone.members), 'machine')}: {ranges(known.names.get(m, m) for m in backbone.members)}")
+    yield fact_line(
+        f"{count(len(backbone.members), 'machine')}: {ranges(known.names.get(m, m) for m in backbone.members)}"
+    )
     yield fact_line(f"routed by {backbone.routing}{' with BFD' if backbone.bfd else ''}")
     if backbone.why:
         yield why(f"why: {backbone.why}")

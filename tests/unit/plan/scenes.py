@@ -348,9 +348,7 @@ def eight(w: Workshop, *, phase: Phase = Phase.READY, count: int = 8) -> Scene:
         racks=racks,
         networks=(
             Network(name="corosync0", plane=Plane.COROSYNC, cidr=IPv4Network("10.1.20.0/24"), link=0),
-            Network(
-                name="storage", plane=Plane.STORAGE_PUBLIC, cidr=IPv4Network("10.1.30.0/24"), carrier=Carrier.BOND
-            ),
+            Network(name="storage", plane=Plane.STORAGE_PUBLIC, cidr=IPv4Network("10.1.30.0/24"), carrier=Carrier.BOND),
         ),
     )
     even = count % 2 == 0
@@ -488,7 +486,8 @@ def mesh(w: Workshop) -> Scene:
 def forty(w: Workshop) -> Scene:
     """40 machines in 4 racks of two rows: two clusters, one Ceph, one BGP ring per row drawn as one."""
     racks = tuple(
-        Rack(name=f"rack-{k}", row="north" if k < 3 else "south", datacenter="dc1", power=("a", "b")) for k in (1, 2, 3, 4)
+        Rack(name=f"rack-{k}", row="north" if k < 3 else "south", datacenter="dc1", power=("a", "b"))
+        for k in (1, 2, 3, 4)
     )
     machines = [big_machine(w, number, expected=f"server-{number}") for number in range(1, 41)]
     nodes = [
@@ -539,7 +538,12 @@ def forty(w: Workshop) -> Scene:
         clusters=clusters,
         ceph=ceph_of(nodes, machines, racks=4),
         backbone=BackboneLayout(
-            shape=Shape.RING, routing=Routing.BGP, bfd=True, members=tuple(ids), cables=ring, why="every machine has two"
+            shape=Shape.RING,
+            routing=Routing.BGP,
+            bfd=True,
+            members=tuple(ids),
+            cables=ring,
+            why="every machine has two",
         ),
         availability=Availability(reached=Tier.III),
     )

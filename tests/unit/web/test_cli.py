@@ -17,7 +17,7 @@ import pytest
 from flask import Flask
 from werkzeug.serving import make_server
 
-from appliance.cli import main
+from appliance.cli import colour, main
 from appliance.operations.context import Appliance
 from tests.conftest import Golden
 from tests.unit.operations.lab import Box
@@ -80,7 +80,7 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
     assert float(seconds) < 0.15
 
 
-@pytest.mark.parametrize("command", ["", "machine", "plan", "apply", "serve", "site", "timeline", "image"])
+@pytest.mark.parametrize("command", ["", "machine", "plan", "explain", "apply", "serve", "site", "timeline", "image"])
 def test_help(command: str, rackseed: Callable[..., Result], golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("RACKSEED_")]:
         monkeypatch.delenv(name)
@@ -178,6 +178,44 @@ def test_plan(rackseed: Callable[..., Result], served: None, ready: str) -> None
     assert made["hash"][:12] in rackseed("plan", "list").out
     assert rackseed("plan", "show", "ffffffffffff").code == 2
     assert rackseed("apply", "ffffffffffff").code == 2
+
+
+def test_explain(rackseed: Callable[..., Result], served: None, ready: str) -> None:
+    none = rackseed("explain", "n1")
+    assert (none.code, none.err) == (2, "rackseed: no plan was made yet: rackseed plan\n")
+    rackseed("plan")
+    shown = rackseed("explain", "n1")
+    assert shown.code == 0
+    assert shown.out.startswith(f"n1 ({ready}): ready, policy use\n")
+    assert "Why this profile" in shown.out
+    disk = json.loads(rackseed("explain", "S00000001", "--format", "json").out)
+    assert disk["lines"][0]["text"] == f"disk S00000001 of n1 ({ready})"
+    assert json.loads(rackseed("plan", "layout").out).keys() >= {"nodes", "clusters", "ceph", "backbone"}
+    wrong = rackseed("explain", "n11")
+    assert wrong.code == 2
+    assert "did you mean n1?" in wrong.err
+    assert rackseed("explain", "n1", "--plan", "ffffffffffff").code == 2
+
+
+@pytest.mark.parametrize(
+    ("terminal", "variable", "coloured"), [(True, "", True), (True, "1", False), (False, "", False)]
+)
+def test_colours_of_a_plan(
+    terminal: bool,
+    variable: str,
+    coloured: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
+    monkeypatch.setenv("NO_COLOR", variable)
+    monkeypatch.setenv("TERM", "xterm")
+    text = "Plan\n  + comes\n  - ERASE disk D1\n  ~ changes\n      why: so\n"
+    colour.print_plan(text)
+    shown = capsys.readouterr().out
+    assert ("\x1b[32m  + comes" in shown, "\x1b[31m\x1b[1m  - ERASE" in shown) == (coloured, coloured)
+    if not coloured:
+        assert shown == text
 
 
 def test_timeline(rackseed: Callable[..., Result], served: None, ready: str) -> None:
