@@ -195,7 +195,7 @@ def spinning_disks_with_databases() -> Scene:
         "clusters: {pve: }",
         "ceph:",
         "  osds: {spinning: {data: {rotational: true}, db: {model: SSDPE2KE}}}",
-        "  pools: {vms: {service: block, class: hdd}}",
+        "  pools: {vms: {service: block, device_class: hdd}}",
     )
     return Scene(text=site(*lines), machines=several(4, EPYC_HDD.with_memory(512 * GIB)))
 
@@ -315,7 +315,7 @@ def unequal_racks() -> Scene:
 
 
 def a_class_without_disks() -> Scene:
-    text = site("clusters: {pve: }", "ceph: {pools: {cold: {service: block, class: hdd}}}")
+    text = site("clusters: {pve: }", "ceph: {pools: {cold: {service: block, device_class: hdd}}}")
     return Scene(text=text, machines=several(4))
 
 
