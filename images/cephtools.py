@@ -44,7 +44,7 @@ PACKAGES = (
     "libzstd1",
     "zlib1g",
 )
-"""Named one by one: with all that ceph-base depends on (systemd, Python …) it would be 188 packages and 91 MB, not 20 and 12."""
+"""Named one by one: with all that ceph-base depends on (systemd, Python …) they are 188 packages, 91 MB instead of 12."""
 PRIVATE = f"{MULTIARCH}/ceph"
 """Where Ceph keeps libceph-common, found by the programs' RUNPATH; moved beside the other libraries here."""
 MANIFEST = "manifest.json"
