@@ -194,7 +194,8 @@ class RuleLayout:
 class PoolLayout:
     """One pool. ``size`` is copies or k + m; ``domain`` what copies are spread over, ``domains`` how many of those there are,
     ``per_domain`` how many copies one of them holds at most. ``root`` is the bucket that the rule takes (``default``, or a zone's). ``share`` is its
-    target_size_ratio. ``heals``: whether copies are complete again after the loss of one domain."""
+    target_size_ratio. ``heals``: whether copies are complete again after the loss of one domain. ``why`` says how that was
+    decided."""
 
     name: str
     service: Service
@@ -211,6 +212,7 @@ class PoolLayout:
     pg_num: int
     share: float
     heals: bool
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
