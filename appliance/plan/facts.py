@@ -27,18 +27,23 @@ def machine_facts(machine: ObservedMachine, written: Iterable[str]) -> list[Fact
     who, inventory = machine.machine.id, machine.inventory
     if inventory is None:
         return []
+    table: dict[str, Disk] = {}
+    sizes: list[str] = []
+    for disk in inventory.disks:
+        key = disk_key(disk)
+        table[key] = disk
+        sizes.append(f"{key}:{disk.size}")
     values = {
         "policy": machine.machine.policy.value,
         "phase": machine.machine.phase.value,
         "architecture": inventory.architecture,
         "firmware": inventory.firmware.value,
-        "disks": " ".join(sorted(f"{disk_key(disk)}:{disk.size}" for disk in inventory.disks)),
+        "disks": " ".join(sorted(sizes)),
         "ports": " ".join(sorted(nic.mac for nic in inventory.nics if nic.mac)),
     }
-    table = {disk_key(disk): disk for disk in inventory.disks}
     for key in written:
-        disk = table.get(key)
-        values[f"disk/{key}"] = f"{disk.content.fingerprint()} {disk.size} {disk.model}" if disk else ""
+        found = table.get(key)
+        values[f"disk/{key}"] = f"{found.content.fingerprint()} {found.size} {found.model}" if found else ""
     return [Fact(name=f"{who}/{name}", value=value) for name, value in values.items()]
 
 
@@ -79,6 +84,19 @@ def plan_hash(steps: Sequence[Step], facts: Sequence[Fact], desired: Desired = D
     for piece in _pieces(_Bound(desired=desired, facts=tuple(facts), steps=tuple(steps))):
         digest.update(piece.encode())
     return digest.hexdigest()
+
+
+def layout_hash(desired: Desired) -> str:
+    """SHA-256 of the canonical JSON of what is desired alone, by the same rules."""
+    digest = hashlib.sha256()
+    for piece in _pieces(desired):
+        digest.update(piece.encode())
+    return digest.hexdigest()
+
+
+def same_layout(one: Desired, other: Desired) -> bool:
+    """Whether two layouts have the same hash; much faster than to compute both."""
+    return _same(one, other)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +144,21 @@ def _left_out(value: object, name: str, item: object) -> bool:
     if isinstance(value, _Bound):
         return name == "desired" and isinstance(item, Desired) and not any(_shape(Desired)[1](item))
     return isinstance(value, Desired) and not item
+
+
+def _same(one: object, other: object) -> bool:
+    """Equal in everything that is bound. What is equal in all is settled at once."""
+    kind = type(one)
+    if kind is not type(other):
+        return False
+    if kind not in UNBOUND and one == other:
+        return True
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if is_dataclass(one):
+        values = _shape(kind)[1]
+        return all(map(_same, values(one), values(other)))
+    return False
 
 
 def _plain(value: object) -> dict[str, object]:
