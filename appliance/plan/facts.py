@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, is_dataclass
+from itertools import zip_longest
 from operator import attrgetter
 
 from agent.document import field_names
@@ -86,17 +87,11 @@ def plan_hash(steps: Sequence[Step], facts: Sequence[Fact], desired: Desired = D
     return digest.hexdigest()
 
 
-def layout_hash(desired: Desired) -> str:
-    """SHA-256 of the canonical JSON of what is desired alone, by the same rules."""
-    digest = hashlib.sha256()
-    for piece in _pieces(desired):
-        digest.update(piece.encode())
-    return digest.hexdigest()
-
-
 def same_layout(one: Desired, other: Desired) -> bool:
-    """Whether two layouts have the same hash; much faster than to compute both."""
-    return _same(one, other)
+    """Whether two layouts are the same as far as the hash binds them."""
+    if one == other:
+        return True
+    return all(a == b for a, b in zip_longest(_pieces(one), _pieces(other)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,21 +139,6 @@ def _left_out(value: object, name: str, item: object) -> bool:
     if isinstance(value, _Bound):
         return name == "desired" and isinstance(item, Desired) and not any(_shape(Desired)[1](item))
     return isinstance(value, Desired) and not item
-
-
-def _same(one: object, other: object) -> bool:
-    """Equal in everything that is bound. What is equal in all is settled at once."""
-    kind = type(one)
-    if kind is not type(other):
-        return False
-    if kind not in UNBOUND and one == other:
-        return True
-    if isinstance(one, tuple) and isinstance(other, tuple):
-        return len(one) == len(other) and all(map(_same, one, other))
-    if is_dataclass(one):
-        values = _shape(kind)[1]
-        return all(map(_same, values(one), values(other)))
-    return False
 
 
 def _plain(value: object) -> dict[str, object]:
