@@ -28,18 +28,23 @@ def machine_facts(machine: ObservedMachine, written: Iterable[str]) -> list[Fact
     who, inventory = machine.machine.id, machine.inventory
     if inventory is None:
         return []
+    table: dict[str, Disk] = {}
+    sizes: list[str] = []
+    for disk in inventory.disks:
+        key = disk_key(disk)
+        table[key] = disk
+        sizes.append(f"{key}:{disk.size}")
     values = {
         "policy": machine.machine.policy.value,
         "phase": machine.machine.phase.value,
         "architecture": inventory.architecture,
         "firmware": inventory.firmware.value,
-        "disks": " ".join(sorted(f"{disk_key(disk)}:{disk.size}" for disk in inventory.disks)),
+        "disks": " ".join(sorted(sizes)),
         "ports": " ".join(sorted(nic.mac for nic in inventory.nics if nic.mac)),
     }
-    table = {disk_key(disk): disk for disk in inventory.disks}
     for key in written:
-        disk = table.get(key)
-        values[f"disk/{key}"] = f"{disk.content.fingerprint()} {disk.size} {disk.model}" if disk else ""
+        found = table.get(key)
+        values[f"disk/{key}"] = f"{found.content.fingerprint()} {found.size} {found.model}" if found else ""
     return [Fact(name=f"{who}/{name}", value=value) for name, value in values.items()]
 
 

@@ -180,11 +180,13 @@ BOUND = {
 def test_the_hash_leaves_out(what: str) -> None:
     assert FREE[what] != DESIRED
     assert facts.plan_hash((), (), FREE[what]) == facts.plan_hash((), (), DESIRED)
+    assert facts.same_layout(FREE[what], DESIRED)
 
 
 @pytest.mark.parametrize("what", BOUND)
 def test_the_hash_covers(what: str) -> None:
     assert facts.plan_hash((), (), BOUND[what]) != facts.plan_hash((), (), DESIRED)
+    assert not facts.same_layout(BOUND[what], DESIRED)
 
 
 def test_what_is_left_out_exists() -> None:
