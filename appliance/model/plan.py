@@ -140,7 +140,8 @@ class Step:
 class Allocation:
     """What a machine keeps for ever once a plan was accepted: its name, its address, its NIC names (MAC → name), its
     number in the site (1.., 0 while it has none), its addresses by network name (without prefix length), the cluster
-    (`ClusterLayout.name`) that it belongs to."""
+    (`ClusterLayout.name`) that it belongs to, and the permanent MAC of the port that it booted from (an installed system
+    does not know it any more)."""
 
     machine: str
     name: str
@@ -150,6 +151,7 @@ class Allocation:
     number: int = 0
     addresses: tuple[tuple[str, str], ...] = ()
     cluster: str = ""
+    port: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,9 +53,7 @@ def plan_ceph(
     for osd in standing.osds if standing else ():
         before.setdefault(osd.machine, []).append(osd)
     plans = [
-        plan_osds(
-            site, spec, member, claimed, before.get(member.id, ()), hyperconverged=member.id in in_cluster
-        )
+        plan_osds(site, spec, member, claimed, before.get(member.id, ()), hyperconverged=member.id in in_cluster)
         for member in members
     ]
     osds = number(plans, standing)
@@ -66,7 +64,9 @@ def plan_ceph(
         waits.append(Wait(about=spec.name, reason=WaitReason.NO_OSDS, text=text))
         return CephPlan(choices=choices, waits=tuple(waits))
     budgets = tuple(found.budget for found in plans if found.budget is not None)
-    layout, more = _layout(site, spec, members, osds, budgets, standing, hyperconverged=bool(in_cluster))
+    layout, more = _layout(
+        site, spec, members, osds, budgets, standing, hyperconverged=any(member.id in in_cluster for member in members)
+    )
     return CephPlan(layout=layout, choices=choices, waits=(*waits, *more))
 
 

@@ -6,16 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from appliance.model.ceph import CephSpec
+from appliance.model.network import STORAGE_PLANES, Plane
 from appliance.model.plan import Allocation, Desired, DiskChoice, NodeLayout, Wait, WaitReason
 from appliance.model.site import Site
 from appliance.plan.availability import availability
 from appliance.plan.backbone import plan_backbone
 from appliance.plan.candidate import Candidate
 from appliance.plan.ceph import CephPlan, plan_ceph
-from appliance.plan.clusters import ClusterPlan, plan_clusters
+from appliance.plan.clusters import ClusterPlan, ceph_members, plan_clusters
 from appliance.plan.disks import Claims
-from appliance.plan.hostnet import host_network
+from appliance.plan.hostnet import Wiring
 
+EVERY = frozenset(Plane)
 LATER = "is planned; this version does not form it yet"
 
 
@@ -37,13 +39,15 @@ def has_layout(site: Site) -> bool:
 def desire(
     site: Site, candidates: Sequence[Candidate], claimed: Claims, standing: Desired, unplaced: Sequence[str]
 ) -> Layout:
-    """Everything that is to be formed from ``candidates`` (sorted by number). ``unplaced`` are expected machines that are
-    no candidates yet; ``standing`` is what the parent plan had."""
+    """Everything that is to be formed from ``candidates`` (sorted by number). ``unplaced`` are names of expected machines
+    that were not seen, and ids of those that are there but no candidates; ``standing`` is what the parent plan had."""
     if not has_layout(site):
         return Layout(allocations={one.id: one.given for one in candidates})
     grouped = plan_clusters(site, candidates, standing.clusters, unplaced)
-    placed = [_join(one, grouped.member_of.get(one.id, "")) for one in candidates]
-    backbone, cabling = plan_backbone(site, placed, standing.backbone)
+    storage = _storage(site, candidates, grouped)
+    placed = [_join(site, one, grouped.member_of.get(one.id, ""), storage) for one in candidates]
+    backbone, cabling = plan_backbone(site, placed, standing.backbone, unplaced)
+    wiring = Wiring(site, backbone)
     nodes = tuple(
         NodeLayout(
             machine=one.id,
@@ -52,7 +56,7 @@ def desire(
             profile=one.profile.name,
             place=one.place,
             cluster=one.given.cluster,
-            network=host_network(site, one, backbone),
+            network=wiring.network(one),
         )
         for one in placed
     )
@@ -62,12 +66,34 @@ def desire(
         desired=replace(desired, availability=availability(site, desired, placed)),
         allocations={one.id: one.given for one in placed},
         choices=ceph.choices,
-        waits=(*grouped.waits, *cabling, *ceph.waits, *_ports(nodes), *_later(desired)),
+        waits=(*grouped.waits, *cabling, *ceph.waits, *_later(desired)),
     )
 
 
-def _join(one: Candidate, cluster: str) -> Candidate:
-    return one if one.given.cluster == cluster else replace(one, given=replace(one.given, cluster=cluster))
+def _storage(site: Site, candidates: Sequence[Candidate], grouped: ClusterPlan) -> frozenset[str]:
+    """Ids of Ceph's members."""
+    if site.ceph is None:
+        return frozenset()
+    return frozenset(one.id for one in ceph_members(site, site.ceph, candidates, grouped.clusters))
+
+
+def _join(site: Site, one: Candidate, cluster: str, storage: frozenset[str]) -> Candidate:
+    """The candidate with its cluster, and the planes that it has a part in."""
+    return replace(one, given=replace(one.given, cluster=cluster), planes=_planes(site, one, cluster, storage))
+
+
+def _planes(site: Site, one: Candidate, cluster: str, storage: frozenset[str]) -> frozenset[Plane]:
+    """Everybody is managed; corosync, migration and guests are for nodes of clusters, storage for Ceph's members and for
+    nodes, which are its clients (of the cluster network only where Ceph is not the site's). A site without clusters and
+    Ceph has all its networks everywhere."""
+    if not site.clusters and site.ceph is None:
+        return EVERY
+    planes = {Plane.PROVISIONING, Plane.MANAGEMENT}
+    if cluster:
+        planes |= {Plane.COROSYNC, Plane.MIGRATION, Plane.TENANT, Plane.STORAGE_PUBLIC}
+    if one.id in storage or (cluster and site.ceph is None):
+        planes |= STORAGE_PLANES
+    return frozenset(planes)
 
 
 def _ceph(
@@ -106,17 +132,8 @@ def _missing(site: Site, spec: CephSpec, grouped: ClusterPlan, unplaced: Sequenc
     return f"{len(absent)} expected machines are not ready yet: {shown}; they may become members"
 
 
-def _ports(nodes: Sequence[NodeLayout]) -> list[Wait]:
-    return [
-        Wait(about=node.name, reason=WaitReason.PORTS_MISSING, text="; ".join(node.network.missing))
-        for node in nodes
-        if node.network.missing
-    ]
-
-
 def _later(desired: Desired) -> list[Wait]:
     """What no step of this version forms."""
     names = [cluster.name for cluster in desired.clusters]
     names += [desired.ceph.name] if desired.ceph else []
     return [Wait(about=name, reason=WaitReason.NOT_EXECUTABLE, text=LATER) for name in names]
-

@@ -15,7 +15,7 @@ from operator import attrgetter
 
 from agent.document import field_names
 from agent.wire import Disk
-from appliance.model.ceph import CephLayout, OsdBudget, OsdLayout
+from appliance.model.ceph import CephLayout, OsdBudget, OsdLayout, PoolLayout
 from appliance.model.network import BackboneLayout, CableLayout, HostNetwork
 from appliance.model.observed import Observed, ObservedMachine
 from appliance.model.plan import Desired, DiskChoice, DiskFate, Fact, Step
@@ -108,6 +108,7 @@ UNBOUND: dict[type, frozenset[str]] = {
     Desired: frozenset({"availability"}),
     CephLayout: frozenset({"capacity", "throughput"}),
     OsdBudget: frozenset({"memory", "text"}),
+    PoolLayout: frozenset({"why"}),
     HostNetwork: frozenset({"missing"}),
     BackboneLayout: frozenset({"why"}),
     CableLayout: frozenset({"state"}),

@@ -110,7 +110,8 @@ class Wiring:
         if PROVISIONING not in carriers.by_role:
             ports = tuple(PortLayout(mac=mac, name=names[mac], role=role) for mac, role in roles.items())
             return HostNetwork(ports=ports, missing=("its agent reported no port that it can boot from",))
-        carriers.place(self.networks, self._proxmox(candidate.given.cluster))
+        networks = [network for network in self.networks if network.plane in candidate.planes]
+        carriers.place(networks, self._proxmox(candidate.given.cluster))
         bases = carriers.bases.values()
         missing = carriers.missing
         addresses = self._addresses(candidate, carriers)

@@ -19,6 +19,7 @@ from appliance.model.plan import (
     DiskChoice,
     DiskFate,
     Fact,
+    NodeLayout,
     Plan,
     Step,
     Wait,
@@ -31,13 +32,14 @@ from appliance.plan.candidate import Candidate
 from appliance.plan.content import is_ours
 from appliance.plan.desired import Layout, desire
 from appliance.plan.disks import Claims, DiskPlan, choose, claims
-from appliance.plan.location import locate
+from appliance.plan.garbage import collection_paused
+from appliance.plan.location import Locations
 from appliance.plan.network import boot_port
 from appliance.plan.order import natural
 from appliance.plan.place import Places, display_name, kept, numbering
 from appliance.plan.ready import SETTLED, not_yet, profile_of
 from appliance.plan.steps import install_steps
-from hwprofiles.profile import Profile
+from hwprofiles.profile import DiskRoleName, Profile
 
 EXECUTABLE = frozenset({"x86_64"})
 """Architectures that a root image exists for."""
@@ -45,8 +47,14 @@ EXECUTABLE = frozenset({"x86_64"})
 
 def plan(site: Site, profiles: Iterable[Profile], observed: Observed, parent: Plan | None) -> Plan:
     """The next plan. ``parent`` is the last accepted one; allocations come from it and from ``observed``."""
+    with collection_paused():
+        return _plan(site, profiles, observed, parent)
+
+
+def _plan(site: Site, profiles: Iterable[Profile], observed: Observed, parent: Plan | None) -> Plan:
     machines = tuple(machine for machine in observed.machines if machine.machine.phase is not Phase.RETIRED)
     before = kept(machines, parent)
+    standing = parent.desired if parent else Desired()
     planner = _Planner(
         site=site,
         entries={entry.name: entry for entry in site.machines},
@@ -55,7 +63,11 @@ def plan(site: Site, profiles: Iterable[Profile], observed: Observed, parent: Pl
         claims=claims(site, machines),
         places=Places(site=site, kept=before),
         ladder=Ladder(site, before),
+        locations=Locations(site),
+        standing={node.machine: node for node in standing.nodes},
+        chosen=_chosen(parent),
         allocations=dict(before),
+        ids=frozenset(machine.machine.id for machine in machines),
     )
     seen = {machine.expected for machine in machines}
     for name in planner.entries.keys() - seen:
@@ -64,7 +76,7 @@ def plan(site: Site, profiles: Iterable[Profile], observed: Observed, parent: Pl
     for machine in sorted(machines, key=numbering):
         planner.take(machine, doubled.get(machine.machine.id, ""))
     planner.count()
-    planner.lay_out(parent.desired if parent else Desired())
+    planner.lay_out(standing)
     return planner.finish(observed, parent)
 
 
@@ -77,9 +89,19 @@ def _doubled(machines: tuple[ObservedMachine, ...]) -> dict[str, str]:
     return {who: ", ".join(sorted(set(ids) - {who})) for ids in found.values() if len(ids) > 1 for who in ids}
 
 
+def _chosen(parent: Plan | None) -> dict[str, set[tuple[str, str]]]:
+    """Serial and WWN of the system disks that the parent chose, by machine id."""
+    found: dict[str, set[tuple[str, str]]] = {}
+    for choice in parent.disks if parent else ():
+        if choice.role == DiskRoleName.SYSTEM:
+            found.setdefault(choice.machine, set()).add((choice.serial, choice.wwn))
+    return found
+
+
 @dataclass(slots=True, kw_only=True)
 class _Planner:
-    """The plan while it grows; one machine at a time, then the layout over all of them."""
+    """The plan while it grows; one machine at a time, then the layout over all of them. ``standing`` are the nodes of the
+    parent's layout."""
 
     site: Site
     entries: Mapping[str, ExpectedMachine]
@@ -88,7 +110,11 @@ class _Planner:
     claims: Claims
     places: Places
     ladder: Ladder
+    locations: Locations
+    standing: Mapping[str, NodeLayout]
+    chosen: Mapping[str, set[tuple[str, str]]]
     allocations: dict[str, Allocation]
+    ids: frozenset[str]
     candidates: list[Candidate] = field(default_factory=list)
     ready: list[tuple[Candidate, DiskPlan]] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
@@ -102,55 +128,60 @@ class _Planner:
 
     def take(self, machine: ObservedMachine, others: str) -> None:
         """What becomes of one machine: it stands, it is a candidate, or it waits."""
-        before = self.allocations.get(machine.machine.id)
-        name = display_name(machine, before)
         if machine.machine.phase in SETTLED:
-            self._stands(machine, before)
+            self._stands(machine)
             return
+        wait = self._plan(machine, others)
+        if wait is None:
+            return
+        self.waits.append(wait)
+        if machine.machine.phase is Phase.DEPLOYING or machine.machine.id in self.standing:
+            self._stands(machine)
+
+    def _plan(self, machine: ObservedMachine, others: str) -> Wait | None:
+        """Makes a machine that is not installed a candidate; else what it waits for."""
+        name = display_name(machine, self.allocations.get(machine.machine.id))
         if others:
             text = f"another machine is this entry of the site file, too: {others}; retire one"
-            self.wait(name, WaitReason.TROUBLE, text)
-            return
+            return Wait(about=name, reason=WaitReason.TROUBLE, text=text)
         wait = not_yet(machine, name)
         if wait is not None:
-            self.waits.append(wait)
-            if machine.machine.phase is Phase.DEPLOYING:
-                self._stands(machine, before)
-            return
+            return wait
         entry = self.entries.get(machine.expected)
         profile = profile_of(machine, name, entry.profile if entry else "", self.profiles)
-        if isinstance(profile, Wait):
-            self.waits.append(profile)
-            return
-        self._candidate(machine, name, profile)
+        return profile if isinstance(profile, Wait) else self._candidate(machine, name, profile)
 
-    def _stands(self, machine: ObservedMachine, given: Allocation | None) -> None:
-        """A machine that is installed, or about to be, keeps what it has."""
+    def _stands(self, machine: ObservedMachine) -> None:
+        """A machine that is installed, about to be, or has a place in the accepted layout keeps what it has."""
+        who, inventory = machine.machine.id, machine.inventory
+        given = self.allocations.get(who)
         profile = self.profiles.get(given.profile) if given else None
-        if given is None or profile is None or machine.inventory is None:
+        if given is None or profile is None or inventory is None:
             return
-        disks = machine.inventory.disks
-        system = tuple(disk for disk in disks if disk.content.in_use or is_ours(machine, disk))
-        self._add(machine, profile, given, system, standing=True)
+        chosen = self.chosen.get(who, ())
+        system = tuple(
+            disk
+            for disk in inventory.disks
+            if disk.content.in_use or (disk.serial, disk.wwn) in chosen or is_ours(machine, disk)
+        )
+        wait = self._add(machine, profile, given, system, standing=True)
+        if isinstance(wait, Wait):
+            self.waits.append(wait)
 
-    def _candidate(self, machine: ObservedMachine, name: str, profile: Profile) -> None:
+    def _candidate(self, machine: ObservedMachine, name: str, profile: Profile) -> Wait | None:
         found = choose(machine, name, profile, self.claims)
+        self.disks[machine.machine.id] = found.choices
         given = found.wait or self._port(machine, name) or self.places.give(machine, profile.name)
-        if isinstance(given, Wait):
+        one = given if isinstance(given, Wait) else self._add(machine, profile, given, found.systems, standing=False)
+        wait = one if isinstance(one, Wait) else self._later(one)
+        if wait is not None:
             self.disks[machine.machine.id] = tuple(_kept(choice) for choice in found.choices)
-            self.waits.append(given)
-            return
-        one = self._add(machine, profile, given, found.systems, standing=False)
-        if one is None:
-            self.disks[machine.machine.id] = tuple(_kept(choice) for choice in found.choices)
-            return
-        later = self._later(one)
-        if later is not None:
-            self.waits.append(later)
-            self.disks[one.id] = tuple(_kept(choice) for choice in found.choices)
-            return
-        self.disks[one.id] = found.choices
-        self.ready.append((one, found))
+        elif isinstance(one, Candidate):
+            self.ready.append((one, found))
+        if isinstance(one, Candidate) and wait is not None:
+            self.waits.append(wait)
+            return None
+        return wait
 
     def _add(
         self,
@@ -160,22 +191,21 @@ class _Planner:
         system: tuple[Disk, ...],
         *,
         standing: bool,
-    ) -> Candidate | None:
-        """Number, addresses and place; None when there is no address for it (then it waits)."""
+    ) -> Candidate | Wait:
+        """Number, addresses and place; or why there is no address for it. The inventory must be there."""
         who, inventory = machine.machine.id, machine.inventory
         number = self.ladder.number(who)
         addresses = self.ladder.addresses(who, number)
-        if isinstance(addresses, Wait):
-            self.waits.append(addresses)
-            return None
-        if inventory is None:
-            return None
+        if isinstance(addresses, Wait) or inventory is None:
+            return addresses if isinstance(addresses, Wait) else _unseen(given.name)
+        node, port = self.standing.get(who), boot_port(inventory, given.port)
         one = Candidate(
             machine=machine,
             inventory=inventory,
             profile=profile,
-            place=locate(self.site, self.entries.get(machine.expected), inventory),
-            given=replace(given, number=number, addresses=addresses),
+            place=self.locations.place(self.entries.get(machine.expected), inventory, node.place if node else None),
+            given=replace(given, number=number, addresses=addresses, port=port.mac if port else ""),
+            roles=tuple((port.mac, port.role) for port in node.network.ports) if node else (),
             system=system,
             standing=standing,
         )
@@ -183,7 +213,8 @@ class _Planner:
         self.allocations[who] = one.given
         return one
 
-    def _port(self, machine: ObservedMachine, name: str) -> Wait | None:
+    @staticmethod
+    def _port(machine: ObservedMachine, name: str) -> Wait | None:
         if boot_port(machine.inventory) is not None:
             return None
         return Wait(about=name, reason=WaitReason.NOT_INSPECTED, text="its agent reported no network port")
@@ -210,9 +241,7 @@ class _Planner:
     def lay_out(self, standing: Desired) -> None:
         """The layout over all candidates; then the steps of those that are installed now."""
         self.candidates.sort(key=lambda one: (one.given.number, one.id))
-        placed = {one.given.name for one in self.candidates}
-        unplaced = sorted(self.entries.keys() - placed, key=natural)
-        self.layout = desire(self.site, self.candidates, self.claims, standing, unplaced)
+        self.layout = desire(self.site, self.candidates, self.claims, standing, self._unplaced())
         self.allocations.update(self.layout.allocations)
         self.waits += self.layout.waits
         members: dict[str, list[DiskChoice]] = {}
@@ -230,6 +259,12 @@ class _Planner:
         for one in self.candidates:
             if one.id in new and one.id in assigned:
                 self.facts += facts.machine_facts(one.machine, new[one.id])
+
+    def _unplaced(self) -> list[str]:
+        """Names of expected machines that were not seen, and ids of machines that are there but are no candidates."""
+        there = {one.id for one in self.candidates}
+        names = self.entries.keys() - {one.machine.expected for one in self.candidates}
+        return sorted({*names, *(self.ids - there)}, key=natural)
 
     def _install(self, one: Candidate, found: DiskPlan, assigned: Sequence[str]) -> None:
         """Steps and facts of one machine. ``assigned`` are the keys of its disks that the layout gives a role."""
@@ -262,6 +297,10 @@ class _Planner:
             desired=desired,
             changes=bool(steps) or not facts.same_layout(desired, parent.desired if parent else Desired()),
         )
+
+
+def _unseen(name: str) -> Wait:
+    return Wait(about=name, reason=WaitReason.NOT_INSPECTED, text="no report over mutual TLS has come yet")
 
 
 _FATES = {DiskFate.ERASE: 0, DiskFate.ASSIGN: 1, DiskFate.KEEP: 2}

@@ -30,12 +30,12 @@ def ports(inventory: Inventory | None) -> list[Nic]:
     return sorted(nics, key=lambda nic: (pci(nic.bus_path), nic.mac))
 
 
-def boot_port(inventory: Inventory | None) -> Nic | None:
-    """The port that the machine was booted from; where that is unknown (a stick), the only one, else the first one that
-    can identify the machine."""
-    if inventory is not None and inventory.boot_mac:
-        for nic in inventory.nics:
-            if nic.mac == inventory.boot_mac:
+def boot_port(inventory: Inventory | None, before: str = "") -> Nic | None:
+    """The port that the machine was booted from: as the agent image says, else the one that it has been (``before``, a MAC:
+    an installed system boots from its disk). Where both are unknown (a stick), the first one that can identify the machine."""
+    for mac in (inventory.boot_mac, before) if inventory is not None else ():
+        for nic in inventory.nics if inventory is not None and mac else ():
+            if nic.mac == mac:
                 return nic
     found = ports(inventory)
     return next((nic for nic in found if nic.identifying), found[0] if found else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
@@ -34,22 +35,25 @@ def nic_roles(candidate: Candidate) -> Mapping[str, str]:
     The boot port is ``provisioning``, whatever else would fit it. The other roles choose in the order of the profile among
     the ports that are left, by driver and by the speed that the port can do (the current one where the driver tells
     nothing else); a role with a ``count`` takes the first ones, 0 takes all. The order is that of the pinned names, not
-    of the bus: a card that is added later has higher names, and takes nothing away from the ports that were there."""
+    of the bus: a card that is added later has higher names, and takes nothing away from the ports that were there. Ports
+    of an installed machine keep the roles that they have, also while their links are down."""
     ports = ordered_ports(candidate)
     roles = dict.fromkeys((nic.mac for nic in ports), "")
-    boot = boot_port(candidate.inventory)
-    if boot is not None and boot.mac in roles:
+    if candidate.standing:
+        roles.update((mac, role) for mac, role in candidate.roles if mac in roles)
+    boot = boot_port(candidate.inventory, candidate.given.port)
+    if boot is not None and boot.mac in roles and NicRoleName.PROVISIONING.value not in roles.values():
         roles[boot.mac] = NicRoleName.PROVISIONING.value
+    have = Counter(roles.values())
     for rule in candidate.profile.nics:
         if rule.role is NicRoleName.PROVISIONING:
             continue
-        taken = 0
         for nic in ports:
-            if rule.count and taken == rule.count:
+            if rule.count and have[rule.role.value] >= rule.count:
                 break
             if not roles[nic.mac] and _fits(nic, rule):
                 roles[nic.mac] = rule.role.value
-                taken += 1
+                have[rule.role.value] += 1
     return roles
 
 

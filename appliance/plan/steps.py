@@ -53,7 +53,7 @@ def deadline(site: Site, profile: Profile, phase: Phase) -> float | None:
 def host_config(site: Site, candidate: Candidate) -> HostConfig:
     """What the files of the installed system are rendered from. The last console becomes ``/dev/console``; the others
     are plain kernel arguments."""
-    profile, port = candidate.profile, boot_port(candidate.inventory)
+    profile, port = candidate.profile, boot_port(candidate.inventory, candidate.given.port)
     consoles = (site.console,) if site.console else profile.console
     arguments = [f"console={console}" for console in consoles[:-1]]
     arguments += [*profile.boot.kernel_arguments, *site.kernel_arguments]

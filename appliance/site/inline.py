@@ -94,4 +94,3 @@ def _quoted(text: str, node: ScalarNode, listed: str) -> str | None:
     lines, before, behind = parts
     lines[node.line - 1] = f"{before}{json.dumps(listed)}{behind}"
     return "".join(lines)
-

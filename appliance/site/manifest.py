@@ -104,7 +104,9 @@ def _rows(text: str) -> list[Row]:
     most = -1
     for delimiter in ",;\t":
         try:
-            start = [cells for _, cells in zip(range(HEAD), csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))]
+            start = [
+                cells for _, cells in zip(range(HEAD), csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+            ]
         except csv.Error:
             start = []
         score = max((headings.known(cells) for cells in start), default=0)
@@ -198,7 +200,9 @@ class _Reader:
             except ValueError as error:
                 self._note(line, column, self.titles[key], str(error))
         if any(cell.strip() for cell in cells[self.width :]):
-            message = f"has {len(cells)} fields, but there are {self.width} headings; quote what has the delimiter in it"
+            message = (
+                f"has {len(cells)} fields, but there are {self.width} headings; quote what has the delimiter in it"
+            )
             self._note(line, self.width, "", message)
         if "name" not in values and len(self.problems) == before:
             self._name(line, values)

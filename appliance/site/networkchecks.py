@@ -155,7 +155,11 @@ def _keys(checked: Checked, entry: NetworkEntry) -> Iterator[Problem]:
         path = (*entry.at.path, key)
         if not checked.document.has(path) or (key == "plane" and entry.plane is Plane.PROVISIONING):
             continue
-        said = "the network 'provisioning' does not have this" if provisioning else "only the network 'provisioning' has this"
+        said = (
+            "the network 'provisioning' does not have this"
+            if provisioning
+            else "only the network 'provisioning' has this"
+        )
         yield checked.problem(path, said, key=True)
     if entry.cidr is None and checked.sound(entry.at):
         if provisioning:
@@ -204,8 +208,12 @@ def _inside(address: IPv4Address | IPv6Address, ranges: Iterable[IPv4Network | I
 
 def _backbone(checked: Checked, entry: BackboneEntry) -> Iterator[Problem]:
     at = entry.at.path
-    if entry.ula is not None and not (entry.ula.network_address in IPv6Network("fc00::/7") and entry.ula.prefixlen <= 56):
-        message = f"{entry.ula} is no private range of a site: a /48 (at least a /56) inside fd00::/8 is expected (RFC 4193)"
+    if entry.ula is not None and not (
+        entry.ula.network_address in IPv6Network("fc00::/7") and entry.ula.prefixlen <= 56
+    ):
+        message = (
+            f"{entry.ula} is no private range of a site: a /48 (at least a /56) inside fd00::/8 is expected (RFC 4193)"
+        )
         yield checked.problem((*at, "ula"), message)
     if not any(entry.asn in span for span in PRIVATE_ASN):
         message = f"{entry.asn} is no private AS number: 64512 to 65534, or 4200000000 to 4294967294 (RFC 6996)"

@@ -136,7 +136,9 @@ def device_size(text: str) -> DeviceSize:
     low, colon, high = compact.partition(":")
     given = [part for part in (low, high) if part]
     if not given or not all(_SIZE.fullmatch(part) for part in given):
-        raise ValueError(f"expected a size such as 4TB, or a range such as 1TB:4TB, 1TB: or :4TB; got '{text[:_SHOWN]}'")
+        raise ValueError(
+            f"expected a size such as 4TB, or a range such as 1TB:4TB, 1TB: or :4TB; got '{text[:_SHOWN]}'"
+        )
     if colon and low and high and _bytes(low) > _bytes(high):
         raise ValueError(f"the range ends ({high}) before it begins ({low}); did you mean '{high}:{low}'?")
     return DeviceSize(compact)

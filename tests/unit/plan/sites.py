@@ -101,9 +101,9 @@ def three_node_mesh_with_a_pi() -> Scene:
     )
     a, b, c = several(3)
     ring = (
-        heard(a, {0: (b, 1), 1: (c, 0)}),
-        heard(b, {0: (c, 1), 1: (a, 0)}),
-        heard(c, {0: (a, 1), 1: (b, 0)}),
+        heard(a, {2: (b, 3), 3: (c, 2)}),
+        heard(b, {2: (c, 3), 3: (a, 2)}),
+        heard(c, {2: (a, 3), 3: (b, 2)}),
     )
     return Scene(text=site(*lines), machines=(*ring, fleet.machine(9, PI5)))
 
@@ -111,7 +111,7 @@ def three_node_mesh_with_a_pi() -> Scene:
 def five_node_ring() -> Scene:
     machines = several(5)
     ring = tuple(
-        heard(one, {0: (machines[(index + 1) % 5], 1), 1: (machines[index - 1], 0)})
+        heard(one, {2: (machines[(index + 1) % 5], 3), 3: (machines[index - 1], 2)})
         for index, one in enumerate(machines)
     )
     lines = (
@@ -233,9 +233,7 @@ def carried_out() -> Scene:
 
 def a_ninth_machine() -> Scene:
     text = site(*PLANES, "clusters: {pve: }", "ceph: {pools: {vms: block}}")
-    return Scene(
-        text=text, machines=(), before=(text, several(8)), again=lambda seen: (*seen, fleet.machine(9, EPYC))
-    )
+    return Scene(text=text, machines=(), before=(text, several(8)), again=lambda seen: (*seen, fleet.machine(9, EPYC)))
 
 
 def a_disk_was_replaced() -> Scene:
@@ -300,8 +298,16 @@ def foreign_and_protected_disks() -> Scene:
 
 def disks_that_are_no_osds() -> Scene:
     a, b, c = several(3)
-    a = content(content(content(a, 2, None, transport="usb", removable=True), 3, None, read_only=True), 4, None, size=4 * 10**9)
-    b = content(content(b, 2, None, serial="", wwn=""), 3, None, serial=b.inventory.disks[4].serial, wwn=b.inventory.disks[4].wwn)
+    a = content(
+        content(content(a, 2, None, transport="usb", removable=True), 3, None, read_only=True), 4, None, size=4 * 10**9
+    )
+    b = content(
+        content(b, 2, None, serial="", wwn=""),
+        3,
+        None,
+        serial=b.inventory.disks[4].serial,
+        wwn=b.inventory.disks[4].wwn,
+    )
     return Scene(text=site("clusters: {pve: }", "ceph: {pools: {vms: block}}"), machines=(a, b, c))
 
 
@@ -309,7 +315,10 @@ def unequal_racks() -> Scene:
     lines, machines = named([EPYC] * 11)
     racks = "racks: {r1: , r2: , r3: }"
     places = ["r1"] * 5 + ["r2"] * 5 + ["r3"]
-    lines = [lines[0], *(line.replace("}", f", rack: {place}}}") for line, place in zip(lines[1:], places, strict=True))]
+    lines = [
+        lines[0],
+        *(line.replace("}", f", rack: {place}}}") for line, place in zip(lines[1:], places, strict=True)),
+    ]
     text = site(*PLANES, racks, *lines, "clusters: {pve: }", "ceph: {pools: {vms: block}}")
     return Scene(text=text, machines=machines)
 
@@ -326,9 +335,9 @@ def no_disk_for_ceph() -> Scene:
 def swapped_cables() -> Scene:
     a, b, c = several(3)
     machines = (
-        heard(a, {0: (b, 1), 1: (c, 1)}),
-        heard(b, {0: (c, 0), 1: (a, 0)}),
-        heard(c, {0: (b, 0), 1: (a, 1)}),
+        heard(a, {2: (b, 3), 3: (c, 3)}),
+        heard(b, {2: (c, 2), 3: (a, 2)}),
+        heard(c, {2: (b, 2), 3: (a, 3)}),
     )
     lines, _ = named([EPYC] * 3)
     text = site(
@@ -338,18 +347,16 @@ def swapped_cables() -> Scene:
         "backbone:",
         "  shape: mesh",
         "  cables:",
-        f"    - n1:{a.inventory.nics[0].mac} -- n2:{b.inventory.nics[1].mac}",
-        f"    - n2:{b.inventory.nics[0].mac} -- n3:{c.inventory.nics[1].mac}",
-        f"    - n3:{c.inventory.nics[0].mac} -- n1:{a.inventory.nics[1].mac}",
+        f"    - n1:{a.inventory.nics[2].mac} -- n2:{b.inventory.nics[3].mac}",
+        f"    - n2:{b.inventory.nics[2].mac} -- n3:{c.inventory.nics[3].mac}",
+        f"    - n3:{c.inventory.nics[2].mac} -- n1:{a.inventory.nics[3].mac}",
     )
     return Scene(text=text, machines=tuple(replace(m, expected=f"n{i}") for i, m in enumerate(machines, 1)))
 
 
 def ports_are_missing() -> Scene:
     a, b, c = several(3)
-    machines = tuple(
-        replace(one, inventory=replace(one.inventory, nics=one.inventory.nics[:1])) for one in (a, b)
-    )
+    machines = tuple(replace(one, inventory=replace(one.inventory, nics=one.inventory.nics[:1])) for one in (a, b))
     return Scene(text=site(*PLANES, "clusters: {pve: }"), machines=(*machines, c))
 
 
