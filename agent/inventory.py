@@ -122,6 +122,10 @@ class Content:
     boot: bool = False
     in_use: bool = False
 
+    def __hash__(self) -> int:
+        """Quick, because results are remembered by content: what differs is seen here first."""
+        return hash((self.edges, self.table_id))
+
     def fingerprint(self) -> str:
         """SHA-256 over what a plan is bound to: table, partitions, signatures and edges; not ``in_use`` or ``boot``."""
         return _fingerprint(self)

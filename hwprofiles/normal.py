@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable
-from functools import lru_cache, wraps
 
 PLACEHOLDERS = frozenset(
     {
@@ -112,19 +111,20 @@ _LONGEST = 128
 """Longer texts are not kept: they are no serial or name, and who sends them may be anybody."""
 
 
-def _kept(bound: int) -> Callable[[Callable[[str], str]], Callable[[str], str]]:
-    """Remembers the last ``bound`` results for texts of reasonable length."""
+class _Kept(dict[str, str]):
+    """The last results of a function, for texts of reasonable length. A dictionary, so that what is known costs no call."""
 
-    def keep(function: Callable[[str], str]) -> Callable[[str], str]:
-        kept = lru_cache(maxsize=bound)(function)
+    def __init__(self, function: Callable[[str], str], bound: int) -> None:
+        super().__init__()
+        self.function, self.bound = function, bound
 
-        @wraps(function)
-        def look(text: str) -> str:
-            return kept(text) if len(text) <= _LONGEST else function(text)
-
-        return look
-
-    return keep
+    def __missing__(self, text: str) -> str:
+        result = self.function(text)
+        if len(text) <= _LONGEST:
+            if len(self) >= self.bound:
+                self.clear()
+            self[text] = result
+        return result
 
 
 def clean(text: str) -> str:
@@ -138,28 +138,34 @@ def clean(text: str) -> str:
     return "" if _REPEATED.fullmatch(folded) else line
 
 
-@_kept(_WORDS)
-def text_key(text: str) -> str:
-    """`clean` text folded for comparison: case, trademark signs and runs of blanks do not matter."""
+def _text_key(text: str) -> str:
     return " ".join(_MARKS.sub(" ", clean(text)).casefold().split())
 
 
-@_kept(_WORDS)
-def vendor_key(text: str) -> str:
-    """One spelling per vendor: ``ASUSTeK COMPUTER INC.`` → ``asus``, ``Dell Inc.`` → ``dell``, ``HPE`` → ``hpe``."""
+text_key = _Kept(_text_key, _WORDS).__getitem__
+"""`clean` text folded for comparison: case, trademark signs and runs of blanks do not matter."""
+
+
+def _vendor_key(text: str) -> str:
     words = re.findall(r"[a-z0-9#]+", text_key(text))
     kept = [word for word in words if word not in _COMPANY_WORDS] or words
     key = "".join(kept)
     return _VENDORS.get(key, key)
 
 
-@_kept(_SERIALS)
-def serial_key(text: str) -> str:
-    """A serial number as it is compared and stored: no blanks around it, one blank inside, upper case; placeholders
-    become ``""``. Tools and kernels pad and case serials differently (SCSI INQUIRY pads, smartctl strips)."""
+vendor_key = _Kept(_vendor_key, _WORDS).__getitem__
+"""One spelling per vendor: ``ASUSTeK COMPUTER INC.`` → ``asus``, ``Dell Inc.`` → ``dell``, ``HPE`` → ``hpe``."""
+
+
+def _serial_key(text: str) -> str:
     if text.isascii() and text.isalnum() and text.lower() not in PLACEHOLDERS and text.strip(text[0]):
         return text.upper()  # what nearly every serial is: nothing to clean, and a large site has 120 000 of them
     return clean(text).upper()
+
+
+serial_key = _Kept(_serial_key, _SERIALS).__getitem__
+"""A serial number as it is compared and stored: no blanks around it, one blank inside, upper case; placeholders
+become ``""``. Tools and kernels pad and case serials differently (SCSI INQUIRY pads, smartctl strips)."""
 
 
 def uuid_pair(text: str) -> tuple[str, ...]:

@@ -24,24 +24,24 @@ def machine_facts(machine: ObservedMachine, written: Iterable[str]) -> list[Fact
     who, inventory = machine.machine.id, machine.inventory
     if inventory is None:
         return []
-    table: dict[str, Disk] = {}
-    sizes: list[str] = []
-    for disk in inventory.disks:
-        key = disk_key(disk)
-        table[key] = disk
-        sizes.append(f"{key}:{disk.size}")
-    values = {
-        "policy": machine.machine.policy.value,
-        "phase": machine.machine.phase.value,
-        "architecture": inventory.architecture,
-        "firmware": inventory.firmware.value,
-        "disks": " ".join(sorted(sizes)),
-        "ports": " ".join(sorted(nic.mac for nic in inventory.nics if nic.mac)),
-    }
-    for key in written:
-        found = table.get(key)
-        values[f"disk/{key}"] = f"{found.content.fingerprint()} {found.size} {found.model}" if found else ""
-    return [Fact(name=f"{who}/{name}", value=value) for name, value in values.items()]
+    table = {disk_key(disk): disk for disk in inventory.disks}
+    found = [
+        Fact(name=f"{who}/policy", value=machine.machine.policy.value),
+        Fact(name=f"{who}/phase", value=machine.machine.phase.value),
+        Fact(name=f"{who}/architecture", value=inventory.architecture),
+        Fact(name=f"{who}/firmware", value=inventory.firmware.value),
+        Fact(name=f"{who}/disks", value=" ".join(sorted(_sizes(inventory.disks)))),
+        Fact(name=f"{who}/ports", value=" ".join(sorted(nic.mac for nic in inventory.nics if nic.mac))),
+    ]
+    for key in dict.fromkeys(written):
+        disk = table.get(key)
+        value = f"{disk.content.fingerprint()} {disk.size} {disk.model}" if disk else ""
+        found.append(Fact(name=f"{who}/disk/{key}", value=value))
+    return found
+
+
+def _sizes(disks: Iterable[Disk]) -> list[str]:
+    return [f"{serial_key(disk.serial)}/{disk.wwn.lower()}:{disk.size}" for disk in disks]
 
 
 def image_facts(observed: Observed, names: Iterable[str]) -> list[Fact]:
