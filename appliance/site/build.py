@@ -1,5 +1,5 @@
-"""Entries whose types and names were checked → `Site`. What has a name is in the order of names, so that the order of keys in
-the file changes nothing."""
+"""Entries whose types and names were checked → `Site`. What has a name is in the order of names, so that the order of keys
+in the file changes nothing."""
 
 from __future__ import annotations
 

@@ -216,7 +216,9 @@ def _stretch(checked: Checked, ceph: CephEntry) -> Iterator[Problem]:
         message = f"'{ceph.tiebreaker}' is among the members of Ceph; a tiebreaker stands outside"
         yield checked.problem((*at, "tiebreaker"), message)
     if ceph.monitors not in (0, 5):
-        yield checked.problem((*at, "monitors"), f"stretch mode has 5 monitors, two a site and one, not {ceph.monitors}")
+        yield checked.problem(
+            (*at, "monitors"), f"stretch mode has 5 monitors, two a site and one, not {ceph.monitors}"
+        )
     yield from _sites(checked, ceph)
 
 
@@ -231,7 +233,9 @@ def _sites(checked: Checked, ceph: CephEntry) -> Iterator[Problem]:
         if len(others) == 2:
             return
         if aside and len(names) == 2:
-            message = f"'{ceph.tiebreaker}' stands in {level} {aside}, one of the two sites; a tiebreaker stands elsewhere"
+            message = (
+                f"'{ceph.tiebreaker}' stands in {level} {aside}, one of the two sites; a tiebreaker stands elsewhere"
+            )
             yield checked.problem((*ceph.at.path, "tiebreaker"), message)
             return
         found[level] = others

@@ -12,7 +12,7 @@ from appliance.site.machineentries import MachineEntry
 from appliance.site.manifest import MANIFEST, Manifest
 from hwprofiles.convert import closest
 from hwprofiles.document import Document, Problem
-from hwprofiles.node import Position, Step, show_path
+from hwprofiles.node import Position, SequenceNode, Step, show_path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,11 +88,13 @@ class Checked:
             if value not in first:
                 first[value] = path
                 continue
-            here, other = self.place(path), self.place(first[value])
-            if here == other:
-                continue
-            shown = f"{other[1]}:{other[2]}" if here[0] == other[0] else f"{other[0]}:{other[1]}:{other[2]}"
-            yield self.problem(path, f"{what} '{value}'; the other is at {shown}")
+            if self.place(path) != self.place(first[value]):
+                yield self.problem(path, f"{what} '{value}'; the other is at {self.seen_from(path, first[value])}")
+
+    def seen_from(self, path: tuple[Step, ...], other: tuple[Step, ...]) -> str:
+        """``line:column`` of ``other``, with its file when it is another one than that of ``path``."""
+        file, line, column = self.place(other)
+        return f"{line}:{column}" if file == self.place(path)[0] else f"{file}:{line}:{column}"
 
     def unknown(
         self, path: tuple[Step, ...], what: str, names: Sequence[str], known: Iterable[str], *, single: bool = False
@@ -105,7 +107,13 @@ class Checked:
                 yield self.problem(at, f"unknown {what} '{name}'{closest(name, words)}")
 
     def item(self, path: tuple[Step, ...], index: int) -> tuple[Step, ...]:
-        """The path of an item; that of the list where one value stands for it."""
+        """The path of an item; that of the list where one value stands for it. ``index`` counts those that could be read:
+        the others were left out."""
+        if show_path(path) in self.unsound:
+            node = self.document.node(path)
+            count = len(node.items) if isinstance(node, SequenceNode) else 0
+            read = [number for number in range(count) if show_path((*path, number)) not in self.unsound]
+            return (*path, read[index]) if index < len(read) else path
         return (*path, index) if self.document.has((*path, index)) else path
 
     def repeated(self, path: tuple[Step, ...], names: Sequence[str]) -> Iterator[Problem]:

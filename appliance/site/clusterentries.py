@@ -15,7 +15,9 @@ from hwprofiles.node import NOWHERE, Position
 from hwprofiles.profile import Bytes
 
 FROZEN = about(
-    "date whose package versions every member gets, also one that comes later", example="2026-11-01", default="not frozen"
+    "date whose package versions every member gets, also one that comes later",
+    example="2026-11-01",
+    default="not frozen",
 )
 
 
@@ -30,7 +32,9 @@ class ClusterEntry:
     profiles: tuple[str, ...] = field(
         default=(), metadata=about("its members by hardware profile", example="[epyc-compute]")
     )
-    racks: tuple[BucketName, ...] = field(default=(), metadata=about("only machines of these racks", example="[r1, r2]"))
+    racks: tuple[BucketName, ...] = field(
+        default=(), metadata=about("only machines of these racks", example="[r1, r2]")
+    )
     zones: tuple[BucketName, ...] = field(default=(), metadata=about("only machines of these zones", example="[az1]"))
     maximum: int = field(
         default=MAX_NODES, metadata=about("nodes of one cluster; more make several clusters", example="16")
@@ -92,7 +96,8 @@ class DriveGroupEntry:
         ),
     )
     wal: FilterEntry | None = field(
-        default=None, metadata=about("devices for write-ahead logs", example="{model: OPTANE}", default="with the databases")
+        default=None,
+        metadata=about("devices for write-ahead logs", example="{model: OPTANE}", default="with the databases"),
     )
     filter_logic: FilterLogic = field(
         default=FilterLogic.AND, metadata=about("whether all conditions must hold, or one", example="OR")
@@ -142,7 +147,9 @@ class PoolEntry:
     spread: Spread | None = field(
         default=None,
         metadata=about(
-            "inside one availability zone, or across them", example="zones", default="block `zone`, file and object `zones`"
+            "inside one availability zone, or across them",
+            example="zones",
+            default="block `zone`, file and object `zones`",
         ),
     )
     domain: Level | None = field(

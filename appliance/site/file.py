@@ -53,9 +53,7 @@ class ApprovalEntry:
     at: Position = NOWHERE
     serial: Serial | None = field(default=None, metadata=about("a serial number", example="S411802X0C00101"))
     mac: Mac | None = field(default=None, metadata=about("address of a port", example="3c:ec:ef:00:00:01"))
-    expected: bool = field(
-        default=False, metadata=about("every machine that `machines`, `manifest` or `expect` names", example="true")
-    )
+    expected: bool = field(default=False, metadata=about("every machine that is expected", example="true"))
     any: bool = field(default=False, metadata=about("every machine (labs only)", example="true"))
 
 
@@ -95,21 +93,28 @@ class SiteFile:
     domain: DomainName = field(default=DOMAIN, metadata=about("DNS domain of the machines", example="edge.internal"))
     number: int = field(default=1, metadata=about("the site's place in the address ladder, 0 to 255", example="7"))
     availability: Tier | None = field(
-        default=None, metadata=about("tier that is wanted; the plan says what is missing", example="II", default="not said")
+        default=None,
+        metadata=about("tier that is wanted; the plan says what is missing", example="II", default="not said"),
     )
     networks: tuple[NetworkEntry, ...] = field(
         default=(),
         metadata=about(
-            "networks by name", example="{provisioning: {cidr: 192.168.90.0/24}}", default="`provisioning` must be given"
+            "networks by name",
+            example="{provisioning: {cidr: 192.168.90.0/24}}",
+            default="`provisioning` must be given",
         ),
     )
-    racks: tuple[RackEntry, ...] = field(default=(), metadata=about("racks by name", example="{r1: {zone: az1}, r2: {}}"))
+    racks: tuple[RackEntry, ...] = field(
+        default=(), metadata=about("racks by name", example="{r1: {zone: az1}, r2: {}}")
+    )
     machines: tuple[MachineEntry, ...] = field(
         default=(), metadata=about("expected machines by name", example="{n1: {serial: S411802X0C00101}}")
     )
     manifest: str | None = field(
         default=None,
-        metadata=about("file beside this one with more machines, or its text: CSV with a row of headings", example="list.csv"),
+        metadata=about(
+            "file beside this one with more machines, or its text: CSV with a row of headings", example="list.csv"
+        ),
     )
     expect: tuple[ExpectEntry, ...] = field(
         default=(), metadata=about("how many machines of a profile, besides those listed", example="{epyc-compute: 8}")
@@ -117,7 +122,8 @@ class SiteFile:
     clusters: tuple[ClusterEntry, ...] = field(default=(), metadata=about("clusters by name", example="{pve1: }"))
     ceph: CephEntry | None = field(default=None, metadata=CEPH)
     backbone: BackboneEntry | None = field(
-        default=None, metadata=BARE | about("the network between the machines", example="ring", default="by the networks")
+        default=None,
+        metadata=BARE | about("the network between the machines", example="ring", default="by the networks"),
     )
     hostname_prefix: HostPrefix = field(
         default=PREFIX, metadata=about("names of machines that are not listed: `node1`, `node2` …", example="edge")
@@ -146,7 +152,9 @@ class SiteFile:
     dns_servers: tuple[Ip, ...] = field(
         default=(),
         metadata=about(
-            "name servers of installed machines", example="[192.168.90.254]", default="those of the provisioning network"
+            "name servers of installed machines",
+            example="[192.168.90.254]",
+            default="those of the provisioning network",
         ),
     )
     console: Console | None = field(
@@ -162,7 +170,9 @@ class SiteFile:
     repositories: tuple[RepositoryEntry, ...] = field(
         default=(),
         metadata=about(
-            "mirrors and frozen dates by source of packages", example="{debian: {frozen: 2026-11-01}}", default="upstream"
+            "mirrors and frozen dates by source of packages",
+            example="{debian: {frozen: 2026-11-01}}",
+            default="upstream",
         ),
     )
     proxy: Url | None = field(

@@ -9,7 +9,17 @@ from collections.abc import Mapping, Sequence
 WORDS: Mapping[str, tuple[str, ...]] = {
     "name": ("name", "hostname", "host name", "host", "machine", "machine name", "node", "node name", "server name"),
     "serial": (
-        *("serial", "serial number", "serialnumber", "serial no", "serial nr", "s n", "sn", "service tag", "servicetag"),
+        *(
+            "serial",
+            "serial number",
+            "serialnumber",
+            "serial no",
+            "serial nr",
+            "s n",
+            "sn",
+            "service tag",
+            "servicetag",
+        ),
         *("board serial", "chassis serial", "system serial", "product serial", "seriennummer"),
     ),
     "mac": (

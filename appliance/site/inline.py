@@ -1,4 +1,4 @@
-"""A site file that stands alone: its list of machines as text inside it, so that what is stored can be read again anywhere."""
+"""A site file that stands alone: its list of machines as text inside it, so that what is stored can be read anywhere."""
 
 from __future__ import annotations
 
@@ -94,4 +94,3 @@ def _quoted(text: str, node: ScalarNode, listed: str) -> str | None:
     lines, before, behind = parts
     lines[node.line - 1] = f"{before}{json.dumps(listed)}{behind}"
     return "".join(lines)
-

@@ -107,7 +107,9 @@ def _manifest(document: Document, file: SiteFile, folder: Path | None) -> tuple[
             name, first = document.file, node.line + node.block
             return _parsed(node.text, name, first, file.hostname_prefix)
         if folder is None:
-            message = "names a file, but this text stands alone; load it with 'rackseed site load', or put the list inside"
+            message = (
+                "names a file, but this text stands alone; load it with 'rackseed site load', or put the list inside"
+            )
             return None, (document.problem((MANIFEST,), message),)
         path = beside(node.text.strip(), folder)
         text = read_list(path)

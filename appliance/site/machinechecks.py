@@ -68,7 +68,7 @@ def _profiles(checked: Checked) -> Iterator[Problem]:
 
 
 def _places(checked: Checked) -> Iterator[Problem]:
-    racks = {rack.name: rack for rack in checked.file.racks}
+    racks: dict[str, RackEntry] = {rack.name: rack for rack in checked.file.racks}
     taken: list[tuple[Position, str, object]] = []
     for machine in checked.machines:
         if machine.rack is not None and machine.rack not in racks:
@@ -150,7 +150,9 @@ def _buckets(checked: Checked) -> Iterator[Problem]:
         place = Place(zone=rack.zone or "", datacenter=rack.datacenter or "", row=rack.row or "", rack=rack.name)
         for level in (Level.ZONE, Level.DATACENTER, Level.ROW, Level.RACK):
             name = place.bucket(level)
-            said = f"row {rack.row} of {rack.datacenter}" if level is Level.ROW and rack.datacenter else f"{level} {name}"
+            said = (
+                f"row {rack.row} of {rack.datacenter}" if level is Level.ROW and rack.datacenter else f"{level} {name}"
+            )
             key = "" if level is Level.RACK else level.value
             known = owner.setdefault(name, (level.value, said)) if name else (level.value, said)
             if known[0] != level.value or known[1] != said:
@@ -167,11 +169,15 @@ def _hosts(checked: Checked, owner: dict[str, tuple[str, str]]) -> Iterator[Prob
             yield _host(checked, machine, owner[machine.name][1])
     for rack in checked.file.racks:
         if numbered.fullmatch(rack.name):
-            message = f"'{rack.name}' is what a machine without a name would be called; names in CRUSH's tree are unique"
+            message = (
+                f"'{rack.name}' is what a machine without a name would be called; names in CRUSH's tree are unique"
+            )
             yield checked.problem(rack.at.path, message, key=True)
 
 
 def _host(checked: Checked, machine: MachineEntry, what: str) -> Problem:
     message = f"'{machine.name}' is also the bucket of {what}; a host needs a name of its own in CRUSH's tree"
-    named = (*machine.at.path, "name") if len(machine.at.path) > 1 and machine.at.path[0] == "manifest" else machine.at.path
+    named = (
+        (*machine.at.path, "name") if len(machine.at.path) > 1 and machine.at.path[0] == "manifest" else machine.at.path
+    )
     return checked.problem(named, message, key=True)

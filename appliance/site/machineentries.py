@@ -28,17 +28,22 @@ class MachineEntry:
         metadata=about("SMBIOS UUID, in either byte order", example="969ebc00-fc71-11e9-8000-ac1f6bdc19c2"),
     )
     switch_port: SwitchPort | None = field(
-        default=None, metadata=about("switch and port that it is cabled to, as LLDP tells them", example="sw1/Ethernet7")
+        default=None,
+        metadata=about("switch and port that it is cabled to, as LLDP tells them", example="sw1/Ethernet7"),
     )
     profile: str | None = field(
         default=None,
-        metadata=about("hardware profile, if it must not be found by matching", example="epyc-compute", default="matching"),
+        metadata=about(
+            "hardware profile, if it must not be found by matching", example="epyc-compute", default="matching"
+        ),
     )
     address: IPv4Address | None = field(
         default=None,
         metadata=about("address in the provisioning network", example="192.168.90.11", default="the planner allocates"),
     )
-    rack: BucketName | None = field(default=None, metadata=about("rack that it stands in, one of `racks`", example="r1"))
+    rack: BucketName | None = field(
+        default=None, metadata=about("rack that it stands in, one of `racks`", example="r1")
+    )
     unit: int | None = field(
         default=None,
         metadata=about("lowest rack unit that it fills, from 1; leave it out where machines share one", example="12"),

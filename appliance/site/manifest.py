@@ -1,5 +1,5 @@
-"""Packing lists: machines as CSV, as vendors ship them. Every problem has the line, the column (the field's number, from 1, as
-a spreadsheet counts) and the heading of that column.
+"""Packing lists: machines as CSV, as vendors ship them. Every problem has the line, the column (the field's number, from 1,
+as a spreadsheet counts) and the heading of that column.
 
 Delimiters ``,``, ``;`` and tabs, quoted fields, a byte order mark and any line ends are understood; lines above the
 headings, empty rows, rows that begin with ``#`` and columns that mean nothing here are passed over.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -104,7 +105,7 @@ def _rows(text: str) -> list[Row]:
     most = -1
     for delimiter in ",;\t":
         try:
-            start = [cells for _, cells in zip(range(HEAD), csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))]
+            start = list(itertools.islice(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), HEAD))
         except csv.Error:
             start = []
         score = max((headings.known(cells) for cells in start), default=0)
@@ -198,7 +199,9 @@ class _Reader:
             except ValueError as error:
                 self._note(line, column, self.titles[key], str(error))
         if any(cell.strip() for cell in cells[self.width :]):
-            message = f"has {len(cells)} fields, but there are {self.width} headings; quote what has the delimiter in it"
+            message = (
+                f"has {len(cells)} fields, but there are {self.width} headings; quote what has the delimiter in it"
+            )
             self._note(line, self.width, "", message)
         if "name" not in values and len(self.problems) == before:
             self._name(line, values)

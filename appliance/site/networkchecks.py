@@ -155,7 +155,11 @@ def _keys(checked: Checked, entry: NetworkEntry) -> Iterator[Problem]:
         path = (*entry.at.path, key)
         if not checked.document.has(path) or (key == "plane" and entry.plane is Plane.PROVISIONING):
             continue
-        said = "the network 'provisioning' does not have this" if provisioning else "only the network 'provisioning' has this"
+        said = (
+            "the network 'provisioning' does not have this"
+            if provisioning
+            else "only the network 'provisioning' has this"
+        )
         yield checked.problem(path, said, key=True)
     if entry.cidr is None and checked.sound(entry.at):
         if provisioning:
@@ -204,8 +208,12 @@ def _inside(address: IPv4Address | IPv6Address, ranges: Iterable[IPv4Network | I
 
 def _backbone(checked: Checked, entry: BackboneEntry) -> Iterator[Problem]:
     at = entry.at.path
-    if entry.ula is not None and not (entry.ula.network_address in IPv6Network("fc00::/7") and entry.ula.prefixlen <= 56):
-        message = f"{entry.ula} is no private range of a site: a /48 (at least a /56) inside fd00::/8 is expected (RFC 4193)"
+    if entry.ula is not None and not (
+        entry.ula.network_address in IPv6Network("fc00::/7") and entry.ula.prefixlen <= 56
+    ):
+        message = (
+            f"{entry.ula} is no private range of a site: a /48 (at least a /56) inside fd00::/8 is expected (RFC 4193)"
+        )
         yield checked.problem((*at, "ula"), message)
     if not any(entry.asn in span for span in PRIVATE_ASN):
         message = f"{entry.asn} is no private AS number: 64512 to 65534, or 4200000000 to 4294967294 (RFC 6996)"
@@ -233,7 +241,7 @@ def _carriers(checked: Checked, entry: BackboneEntry) -> Iterator[Problem]:
 def _cables(checked: Checked, entry: BackboneEntry) -> Iterator[Problem]:
     switches = {switch for rack in checked.file.racks for switch in rack.switches}
     known = {*checked.machine_names, *switches}
-    ports: dict[tuple[str, str], int] = {}
+    ports: dict[tuple[str, str], tuple[Step, ...]] = {}
     for index, cable in enumerate(entry.cables):
         path = checked.item((*entry.at.path, "cables"), index)
         yield from checked.unknown(path, "machine or switch", (cable.a, cable.b), known, single=True)
@@ -241,13 +249,7 @@ def _cables(checked: Checked, entry: BackboneEntry) -> Iterator[Problem]:
             yield checked.problem(path, f"a cable from {cable.a} to itself; name the other end")
             continue
         for end in ((cable.a, cable.a_port), (cable.b, cable.b_port)):
-            other = ports.setdefault(end, index)
-            if end[1] and other != index:
-                message = f"port {end[0]}:{end[1]} is in another cable already, the {_ordinal(other)} of this list"
-                yield checked.problem(path, message)
-
-
-def _ordinal(index: int) -> str:
-    number = index + 1
-    suffix = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{suffix}"
+            other = ports.setdefault(end, path)
+            if end[1] and other != path:
+                where = checked.seen_from(path, other)
+                yield checked.problem(path, f"port {end[0]}:{end[1]} is in another cable already, that at {where}")

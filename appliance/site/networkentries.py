@@ -47,7 +47,8 @@ class NetworkEntry:
     )
     vlan: int | None = field(default=None, metadata=about("VLAN, 1 to 4094", example="20", default="untagged"))
     mtu: int | None = field(
-        default=None, metadata=about("bytes in a frame, 576 to 9216; switches must agree", example="9000", default="1500")
+        default=None,
+        metadata=about("bytes in a frame, 576 to 9216; switches must agree", example="9000", default="1500"),
     )
     carrier: Carrier = field(
         default=Carrier.PORT,
@@ -97,7 +98,9 @@ class NetworkEntry:
     interfaces: tuple[Interface, ...] = field(
         default=(),
         metadata=about(
-            "only provisioning: where DHCP is answered", example="[eth1]", default="the interfaces that `serve` was given"
+            "only provisioning: where DHCP is answered",
+            example="[eth1]",
+            default="the interfaces that `serve` was given",
         ),
     )
 

@@ -101,10 +101,14 @@ def feed(text: str) -> Feed:
 
 def cluster_name(text: str) -> ClusterName:
     """At most 15 letters, digits and hyphens, as pvecm takes it."""
-    name = hostname(text)
-    if len(name) > MAX_NAME:
-        raise ValueError(f"a cluster's name has at most {MAX_NAME} characters, '{name[:_SHOWN]}' has {len(name)}")
-    return ClusterName(name)
+    if len(text) > MAX_NAME:
+        raise ValueError(f"a cluster's name has at most {MAX_NAME} characters, '{text[:_SHOWN]}' has {len(text)}")
+    try:
+        return ClusterName(hostname(text))
+    except ValueError:
+        raise ValueError(
+            f"'{text}' is no name of a cluster: letters, digits and inner hyphens, no digits alone"
+        ) from None
 
 
 def pool_name(text: str) -> PoolName:
@@ -136,7 +140,9 @@ def device_size(text: str) -> DeviceSize:
     low, colon, high = compact.partition(":")
     given = [part for part in (low, high) if part]
     if not given or not all(_SIZE.fullmatch(part) for part in given):
-        raise ValueError(f"expected a size such as 4TB, or a range such as 1TB:4TB, 1TB: or :4TB; got '{text[:_SHOWN]}'")
+        raise ValueError(
+            f"expected a size such as 4TB, or a range such as 1TB:4TB, 1TB: or :4TB; got '{text[:_SHOWN]}'"
+        )
     if colon and low and high and _bytes(low) > _bytes(high):
         raise ValueError(f"the range ends ({high}) before it begins ({low}); did you mean '{high}:{low}'?")
     return DeviceSize(compact)
