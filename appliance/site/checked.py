@@ -45,6 +45,11 @@ class Checked:
         return frozenset(entry.name for entry in self.file.networks)
 
     @cached_property
+    def rack_names(self) -> frozenset[str]:
+        """Names of racks."""
+        return frozenset(rack.name for rack in self.file.racks)
+
+    @cached_property
     def expected(self) -> int:
         """How many machines there will be: listed and counted."""
         return len(self.machines) + sum(max(entry.count, 0) for entry in self.file.expect)
@@ -100,7 +105,7 @@ class Checked:
         self, path: tuple[Step, ...], what: str, names: Sequence[str], known: Iterable[str], *, single: bool = False
     ) -> Iterator[Problem]:
         """Names that do not exist. ``path`` is that of the list, or with ``single`` that of the only value."""
-        words = known if isinstance(known, frozenset | set | dict) else set(known)
+        words = known if isinstance(known, frozenset) else frozenset(known)
         for index, name in enumerate(names):
             if name not in words:
                 at = path if single else self.item(path, index)

@@ -41,13 +41,12 @@ def somebody(checked: Checked, name: str) -> bool:
 
 def _names(checked: Checked, entry: ClusterEntry) -> Iterator[Problem]:
     at = entry.at.path
-    racks = {rack.name for rack in checked.file.racks}
     zones = {rack.zone for rack in checked.file.racks if rack.zone}
     yield from selection(checked, entry.at, entry.machines, entry.profiles)
     if entry.machines and entry.profiles:
         message = "members are named by 'machines' or by 'profiles', not by both; leave one out"
         yield checked.problem((*at, "profiles"), message, key=True)
-    yield from checked.unknown((*at, "racks"), "rack", entry.racks, racks)
+    yield from checked.unknown((*at, "racks"), "rack", entry.racks, checked.rack_names)
     yield from checked.unknown((*at, "zones"), "zone", entry.zones, zones)
     yield from checked.unknown((*at, "links"), "network", entry.links, checked.network_names)
     for key, names in (("racks", entry.racks), ("zones", entry.zones), ("links", entry.links)):

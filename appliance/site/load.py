@@ -80,7 +80,8 @@ def _load(
     if file is None:
         raise SiteError(problems)
     manifest, more = _manifest(document, file, folder)
-    network = provisioning_network(file.provisioning)
+    listed = len(file.machines) + (len(manifest.entries) if manifest else 0)
+    network = provisioning_network(file.provisioning, listed + sum(max(entry.count, 0) for entry in file.expect))
     checked = Checked(
         document=document,
         file=file,

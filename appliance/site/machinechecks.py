@@ -72,7 +72,7 @@ def _places(checked: Checked) -> Iterator[Problem]:
     taken: list[tuple[Position, str, object]] = []
     for machine in checked.machines:
         if machine.rack is not None and machine.rack not in racks:
-            hint = closest(machine.rack, racks) or "; 'racks' names none"
+            hint = closest(machine.rack, checked.rack_names) or "; 'racks' names none"
             yield checked.problem((*machine.at.path, "rack"), f"unknown rack '{machine.rack}'{hint}")
         if machine.unit is None:
             continue
