@@ -171,7 +171,8 @@ class _Builder:
                 raise self._fail(event, "a second document begins here (---); only one is allowed")
         elif isinstance(event, ev.AliasEvent):
             self._note(event, f"aliases are not supported (*{event.anchor}); write the value out")
-            self._put(ScalarNode(**_at(event), text="", plain=True, broken=True), event)
+            at = _at(event)
+            self._put(ScalarNode(line=at["line"], column=at["column"], text="", plain=True, broken=True), event)
         elif isinstance(event, ev.ScalarEvent):
             self._put(self._scalar(event), event)
         elif isinstance(event, ev.MappingStartEvent | ev.SequenceStartEvent):

@@ -67,19 +67,24 @@ class Checked:
 
     def problem(self, path: tuple[Step, ...], message: str, *, key: bool = False) -> Problem:
         """A problem of the value (or key) at ``path``, in the file or in the list."""
-        if self.manifest is not None and path[:1] == (MANIFEST,) and len(path) > 1:
+        if self.manifest is not None and self._listed(path):
             return self.manifest.problem(path, message)
         return self.document.problem(path, message, key=key)
 
     def place(self, path: tuple[Step, ...]) -> tuple[str, int, int]:
         """File, line and column of a value."""
-        if self.manifest is not None and path[:1] == (MANIFEST,) and len(path) > 1:
+        if self.manifest is not None and self._listed(path):
             return (self.manifest.file, *self.manifest.position(path))
         return (self.document.file, *self.document.position(path))
 
+    @staticmethod
+    def _listed(path: tuple[Step, ...]) -> bool:
+        """Whether it is a row of the list, or a field of one."""
+        return path[:1] == (MANIFEST,) and len(path) > 1
+
     def sound(self, at: Position) -> bool:
         """Whether nothing is wrong at or below this place so far: else a problem would only follow from another."""
-        if self.manifest is not None and at.path[:1] == (MANIFEST,):
+        if self.manifest is not None and self._listed(at.path):
             return int(at.path[1]) not in self.manifest.broken
         return show_path(at.path) not in self.unsound
 
@@ -93,11 +98,13 @@ class Checked:
             if value not in first:
                 first[value] = path
                 continue
-            if self.place(path) != self.place(first[value]):
+            if self._listed(path) or self.place(path) != self.place(first[value]):
                 yield self.problem(path, f"{what} '{value}'; the other is at {self.seen_from(path, first[value])}")
 
     def seen_from(self, path: tuple[Step, ...], other: tuple[Step, ...]) -> str:
         """``line:column`` of ``other``, with its file when it is another one than that of ``path``."""
+        if self.manifest is not None and self.manifest.rows and self._listed(other):
+            return f"line {self.manifest.rows[int(other[1])]} of the list"
         file, line, column = self.place(other)
         return f"{line}:{column}" if file == self.place(path)[0] else f"{file}:{line}:{column}"
 

@@ -214,7 +214,7 @@ def test_text_alone_reads_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 )
 @pytest.mark.parametrize(
     "text",
-    [LIST, VENDOR, "\ufeff\n\n  name,serial\nn\u00f6,s1\n".replace("\u00f6", "o") + "\n\n", 'serial\n"s\u20281"\n'],
+    [LIST, VENDOR, "\ufeff\n\n  name,serial\nno,s1\n\n\n", 'serial\n"s\u20281"\n'],
 )
 def test_what_is_stored_stands_alone(tmp_path: Path, site: str, text: str) -> None:
     """The list is put into the text, in whatever way the file was written; then no file is needed any more."""
@@ -241,6 +241,18 @@ def test_errors_inside_the_file_have_its_lines() -> None:
         load_text(text, "site.yaml", systems=SYSTEMS)
     assert str(caught.value) == "site.yaml:7:2: serial: two machines have the serial 'S1'; the other is at 6:2"
     assert text.splitlines()[6].strip() == "n2,s1"
+
+
+def test_errors_inside_a_quoted_text_say_the_row() -> None:
+    """It is one line of the file, so the list's own line stands before the heading."""
+    text = SITE.replace("list.csv   # from the vendor", r'"name,serial\nn1,s1\nn2,s1\nn_3,s3\n"')
+    with pytest.raises(SiteError) as caught:
+        load_text(text, "site.yaml", systems=SYSTEMS)
+    assert str(caught.value).splitlines() == [
+        "site.yaml:4:1: line 4: name: 'n_3' is no host name: letters, digits and inner hyphens only (RFC 1123); "
+        "'n-3' would be one",
+        "site.yaml:4:2: line 3: serial: two machines have the serial 'S1'; the other is at line 2 of the list",
+    ]
 
 
 def test_ten_thousand_rows_have_room(tmp_path: Path) -> None:

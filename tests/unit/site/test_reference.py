@@ -201,7 +201,7 @@ def test_paths_are_found(path: str, general: str) -> None:
 
 @pytest.mark.parametrize("path", ["nope", "networks.x.nope", "site.x", "ceph.pools.vms.erasure.n", "approve[0].x"])
 def test_unknown_paths(path: str) -> None:
-    with pytest.raises(UnknownKey, match="there is no key|has no keys inside"):
+    with pytest.raises(UnknownKey, match=r"there is no key|has no keys inside"):
         find(path)
 
 
