@@ -40,6 +40,17 @@ class Checked:
         return {machine.name: machine for machine in self.machines}
 
     @cached_property
+    def counted(self) -> int:
+        """How many machines are only counted."""
+        return sum(max(entry.count, 0) for entry in self.file.expect)
+
+    @cached_property
+    def known_machines(self) -> frozenset[str]:
+        """Names that a machine has or will have: those that are only counted are called by the prefix and a number."""
+        numbered = (f"{self.file.hostname_prefix}{number}" for number in range(1, self.counted + 1))
+        return frozenset((*self.machine_names, *numbered))
+
+    @cached_property
     def network_names(self) -> frozenset[str]:
         """Names of networks."""
         return frozenset(entry.name for entry in self.file.networks)
@@ -52,7 +63,7 @@ class Checked:
     @cached_property
     def expected(self) -> int:
         """How many machines there will be: listed and counted."""
-        return len(self.machines) + sum(max(entry.count, 0) for entry in self.file.expect)
+        return len(self.machines) + self.counted
 
     @cached_property
     def unsound(self) -> frozenset[str]:

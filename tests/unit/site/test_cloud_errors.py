@@ -43,6 +43,7 @@ BROKEN = {
     "row and rack with one name": lines("racks: {r1: {row: r2}, r2: {row: r2}}"),
     "rack and machine with one name": lines("racks: {n1: {}}", "machines: {n1: {serial: A1}}"),
     "rack called as a machine would be": lines("racks: {node3: {}}"),
+    "datacenter called as a machine would be": lines("hostname_prefix: dc", "racks: {r1: {datacenter: dc1}}"),
     "names that Ceph uses": lines("racks: {default: {}, osd.3: {}}"),
     "name that CRUSH refuses": lines("racks: {'rack 1': {}}"),
     "datacenter in two zones": lines(
@@ -64,6 +65,12 @@ BROKEN = {
     "too many for the leases": BASE.replace("/24}", "/28}") + "expect: {epyc-compute: 8}\n" + MACHINES + "\n",
     "too many for the management network": lines(
         "  management: {cidr: 10.9.0.0/29}", "expect: {epyc-compute: 4}", MACHINES
+    ),
+    "too many for the storage network": lines(
+        "  storage: {cidr: 10.9.0.0/29, carrier: ring}",
+        "expect: {epyc-compute: 6}",
+        "machines: {n1: {serial: A1, profile: epyc-compute}}",
+        "clusters: {a: {profiles: epyc-compute}}",
     ),
     "expected without anybody": lines("approve: [{expected: true}]"),
     # networks
@@ -138,6 +145,10 @@ BROKEN = {
         "  b: {profiles: [epyc, epyc-compute], racks: r2, zones: [az1, az2]}",
         "  c: {machines: n2, profiles: epyc-compute}",
     ),
+    "no rack in its zones": lines(
+        "racks: {r1: {zone: a}, r2: {zone: b}}", "clusters: {x: {racks: r1, zones: b}, y: {racks: r1, zones: a}}"
+    ),
+    "counted machines by name": lines("expect: {epyc-compute: 3}", "clusters: {a: {machines: [node1, node3, node4]}}"),
     "a machine in two clusters": lines(MACHINES, "clusters:", "  a: {machines: [n1, n2]}", "  b: {machines: [n2, n3]}"),
     "a profile in two clusters": lines("clusters:", "  a: {profiles: [epyc-compute]}", "  b: {profiles: epyc-compute}"),
     "two clusters of everything": lines("clusters: {a: , b: {maximum: 3}}"),

@@ -152,7 +152,9 @@ BROKEN = {
         "Hostname,Serial Number,MAC Address,UUID,Switch Port,Profile,IP,Rack,Rack Unit,BMC\n"
         "n_1,Default string,3c:ec,nothing,sw1,epyc,10.0.0,r 1,top,10.0.0.1:443\n"
     ),
-    "what does not fit": "name,serial,rack,unit,address,profile\nn1,s1,r3,1,10.1.0.1,epyc\nn2,s2,r1,99,10.0.0.1,\nn3,s3,,1,,\n",
+    "what does not fit": (
+        "name,serial,rack,unit,address,profile\nn1,s1,r3,1,10.1.0.1,epyc\nn2,s2,r1,99,10.0.0.1,\nn3,s3,,1,,\n"
+    ),
     "the same twice": (
         "name,serial,mac,rack,unit,bmc\n"
         "n1,s1,3c:ec:ef:00:00:01,r1,1,10.0.9.1\n"
