@@ -73,6 +73,7 @@ class _Machine:
             standing=stands,
             roles=[""] * len(verdicts),
             whys=[""] * len(verdicts),
+            offers=[""] * len(verdicts),
         )
         self.budget: OsdBudget | None = None
 
@@ -124,7 +125,7 @@ class _Machine:
         refused -= {where for one in host.standing for where in (one.data, one.db, one.wal) if where is not None}
         for position in refused:
             host.roles[position] = ""
-            host.whys[position] = f"it would be used, but {wanted.text}"
+            host.whys[position] = f"it would be used: {wanted.text}"
         host.new.clear()
         self.budget = self._budget(old) if old else wanted
 
@@ -174,7 +175,7 @@ class _Machine:
             elif position in host.foreign:
                 host.whys[position] = f"{verdict.carries}; {_grant(verdict.identity[0])}"
             else:
-                host.whys[position] = self.rules.why_not(host.answers[position])
+                host.whys[position] = host.offers[position] or self.rules.why_not(host.answers[position])
 
     def _explain_used(self, total: int) -> None:
         host = self.host
@@ -184,7 +185,8 @@ class _Machine:
             done = "Ceph has written it" if formed(host.verdicts[one.data].disk) else "not formed yet"
             before = host.whys[one.data]
             name = f"osd.{one.osd.number}"
-            host.whys[one.data] = f"{before}, {name}" if before else f"stands as planned, {done}: {name}"
+            kept = "; protected by the site file, so nothing is written" if host.verdicts[one.data].protected else ""
+            host.whys[one.data] = f"{before}, {name}" if before else f"stands as planned, {done}{kept}: {name}"
         users: Counter[int] = Counter(where for osd in host.new for where in (osd.db, osd.wal) if where is not None)
         users.update(where for one in host.standing for where in (one.db, one.wal) if where is not None)
         for position, count in users.items():
@@ -215,6 +217,8 @@ class _Machine:
 
     def _waits(self) -> Iterator[Wait]:
         name, host = self.candidate.name, self.host
+        for text in self.rules.problems:
+            yield Wait(about=name, reason=WaitReason.LAYOUT, text=text)
         for gone in self.dropped:
             yield Wait(about=name, reason=gone.reason, text=_dropped(gone))
         if host.foreign:
@@ -248,13 +252,14 @@ _TOLD = {
     Finding.NO_IDENTITY: WaitReason.NOT_IDENTIFIABLE,
     Finding.TWIN: WaitReason.NOT_IDENTIFIABLE,
     Finding.FAILING: WaitReason.LAYOUT,
-    Finding.PROTECTED: WaitReason.PROTECTED_DISK,
 }
+"""What people are told beside the why-line. That a disk is protected, they said themselves."""
 
 
 def _grant(*serials: str) -> str:
     grants = ", ".join(f"{{serial: {serial or '…'}}}" for serial in serials)
-    return f"allow its erasure in the site file (erase: [{grants}]), or remove it"
+    named = ", ".join(serial or "…" for serial in serials)
+    return f"allow its erasure in the site file (erase: [{grants}]), protect it (protect: [{named}]), or remove it"
 
 
 def _dropped(gone: Dropped) -> str:

@@ -55,7 +55,8 @@ class NewOsd(NamedTuple):
 @dataclass(slots=True, kw_only=True)
 class Host:
     """One machine while its plan grows. Lists are by the positions of its disks: ``roles`` and ``whys`` are empty while
-    nothing is decided; ``foreign`` are the disks that would be taken if their erasure were granted."""
+    nothing is decided, ``offers`` is what is said of a disk that nobody decides about. ``foreign`` are the disks that would
+    be taken if their erasure were granted."""
 
     machine: str
     encrypted: bool
@@ -64,6 +65,7 @@ class Host:
     standing: list[Standing]
     roles: list[str]
     whys: list[str]
+    offers: list[str]
     shelves: dict[int, Shelf] = field(default_factory=dict)
     new: list[NewOsd] = field(default_factory=list)
     foreign: set[int] = field(default_factory=set)
@@ -160,6 +162,9 @@ class _GroupPlan:
             return []
         best = min(fitting)
         meant = [position for position in free if ranks[position] == best]
+        for position in free:
+            if ranks[position] > best:
+                host.offers[position] = f"not needed: {self.group.label} takes {source.shown[best]} first"
         if which != DATA:
             meant = [position for position in meant if not self._spins(position)]
         already = self._already(which)
@@ -210,6 +215,7 @@ class _GroupPlan:
             one
             for position, one in sorted(host.shelves.items())
             if host.roles[position] == ROLES[which]
+            and not host.verdicts[position].protected
             and (position in own or host.answers[position][self.index][which].rank >= 0)
         ]
         return old + [shelf(position, host.verdicts[position].disk) for position in chosen]
@@ -264,13 +270,14 @@ class _GroupPlan:
         words = [f"a DB needs {show_size(smallest)}{share}"]
         for one in shelves:
             cut = f"{one.slots} of {show_size(one.size // one.slots)}" if one.slots else "none"
-            words.append(f"{self.host.show(one.position)} has room for {cut}, {len(one.used)} taken")
+            stand = f" ({len(one.used)} of them stand)" if one.used else ""
+            words.append(f"{self.host.show(one.position)} carries {cut}{stand}")
         if waiting:
             shown = ", ".join(self.host.show(one.position) for one in waiting)
-            words.append(f"{shown} would help, but its data is not granted")
+            words.append(f"{shown} would help if its erasure were granted")
         if not shelves and not waiting:
-            words.append("no disk fits as DB device")
-        return "; ".join([*words, "add a DB device, or say db_size in a drive group"])
+            return "; ".join([*words, "no disk fits as DB device: add one, or leave db away"])
+        return "; ".join([*words, "add a DB device, or set db_size in a drive group"])
 
     def _wals(self, users: list[_User], shelves: list[Shelf]) -> tuple[dict[int, list[Place]], dict[int, str]]:
         if not (self.group.wal.exists and users):
@@ -331,12 +338,12 @@ class _GroupPlan:
     def _spare(self, db: list[int], wal: list[int]) -> None:
         """Devices that nobody needs yet stay with the group, unless the group has no OSD at all."""
         host = self.host
-        if not self.before and not any(osd.group is self.group for osd in host.new):
-            return
+        keeps = self.before or any(osd.group is self.group for osd in host.new)
         for name, chosen in (("DB", db), ("WAL", wal)):
             for position in chosen:
                 if not host.roles[position]:
-                    host.whys[position] = f"a spare {name} device of {self.group.label}; no data disk needs it yet"
+                    table = host.whys if keeps else host.offers
+                    table[position] = f"a spare {name} device of {self.group.label}; no OSD has a place on it yet"
 
 
 def _at(place: Place | None) -> tuple[int | None, int]:
