@@ -20,7 +20,7 @@ from appliance.plan.content import describe, fingerprint
 from appliance.plan.order import natural
 from appliance.plan.osd_group import DATA, DB, ROLES, WAL, Host, NewOsd, plan_group
 from appliance.plan.osd_rules import Rules, rules
-from appliance.plan.osd_slots import shelf, size_text
+from appliance.plan.osd_slots import Shelf, shelf, size_text
 from appliance.plan.osd_standing import Dropped, formed, stand
 from appliance.plan.reject import Finding
 from appliance.plan.verdict import Claims, judge
@@ -65,11 +65,15 @@ class _Machine:
         verdicts = judge(candidate.machine, candidate.system, claimed)
         own = sorted((osd for osd in standing if osd.machine == candidate.id), key=lambda osd: osd.number)
         stands, self.dropped = stand(own, verdicts) if own else ([], [])
+        kept = {where for one in stands for where in (one.data, one.db, one.wal)}
         self.host = Host(
             machine=candidate.id,
             encrypted=spec.encrypted,
             verdicts=verdicts,
-            answers=[self.rules.answers(verdict.disk, verdict.free) for verdict in verdicts],
+            answers=[
+                self.rules.answers(verdict.disk, verdict.free or position in kept)
+                for position, verdict in enumerate(verdicts)
+            ],
             standing=stands,
             roles=[""] * len(verdicts),
             whys=[""] * len(verdicts),
@@ -97,19 +101,22 @@ class _Machine:
         roles = self.host.roles
         for one in self.host.standing:
             roles[one.data] = ROLES[DATA]
+            size = one.osd.data_size
             if one.db is not None:
                 roles[one.db] = ROLES[DB]
-                self._keep_slot(one.db, one.osd.slot, one.osd.db_size)
+                self._shelf(one.db).keep(one.osd.slot, one.osd.db_size, size)
             if one.wal is not None:
                 roles[one.wal] = ROLES[WAL]
-                self._keep_slot(one.wal, one.osd.wal_slot, one.osd.wal_size)
+                self._shelf(one.wal).keep(one.osd.wal_slot, one.osd.wal_size, size)
+        names = {group.group.name for group in self.rules.groups}
+        kept = {where for one in self.host.standing if one.osd.group in names for where in (one.db, one.wal)}
+        self.host.orphans = set(self.host.shelves) - kept
 
-    def _keep_slot(self, position: int, slot: int, size: int) -> None:
+    def _shelf(self, position: int) -> Shelf:
         kept = self.host.shelves.get(position)
         if kept is None:
             kept = self.host.shelves[position] = shelf(position, self.host.verdicts[position].disk)
-        kept.used.add(slot)
-        kept.bytes += size
+        return kept
 
     def _afford(self) -> None:
         """New OSDs that the machine has no memory for are refused, all of them; what stands stays."""
