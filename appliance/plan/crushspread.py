@@ -108,11 +108,10 @@ def fits(domains: Domains, copies: Copies, each: int = 0) -> Spread | str:
     each = each or -(-size // number)
     needed = -(-size // each)
     left = size - each
-    if number < needed:
-        return f"{copies.word} need {needed} {level}s, there {_are(number)}: {_some(domains.inside)}"
-    if left < copies.min_size:
-        few = f"{copies.word} over {number} {level}s put {each} in one" if each > 1 else f"{copies.word}"
-        return f"{few}: the loss of a {level} leaves {left}, below min_size {copies.min_size}"
+    if number < needed or left < copies.min_size:
+        least = next((n for n in range(1, size + 1) if size - -(-size // n) >= copies.min_size), size)
+        there = f"{_are(number)} ({_some(domains.inside)})"
+        return f"{copies.word} need {least} {level}s to lose one and keep min_size {copies.min_size}, there {there}"
     narrow = [name for name, parts in domains.inside.items() if each > 1 and not findable(parts, each)]
     if narrow:
         inner = "OSDs" if level is Level.HOST else "hosts"
@@ -156,9 +155,7 @@ def _promise(fit: Spread) -> str:
         return f"{where}, {fit.each} in each: one may be lost, its copies wait until it is back"
     if fit.heals:
         return f"{where}: complete again after the loss of one"
-    return (
-        f"{where}: one may be lost, but its copies wait until it is back ({fit.copies.size + 1} even ones would heal)"
-    )
+    return f"{where}: one may be lost, but its copies wait until it is back ({fit.copies.size + 1} of equal weight would heal)"
 
 
 def _are(number: int) -> str:

@@ -197,7 +197,7 @@ class _Planner:
         return self._make(spec, part, root, bulk, old) or self._keep(old, kept)
 
     def _keep(self, old: PoolLayout, draft: Draft) -> Draft:
-        """A standing pool, with what it can lose today."""
+        """A standing pool, with what it can lose today; its reason is the old one as long as that is the same."""
         held = Copies(size=old.size, min_size=old.min_size, erasure=old.erasure)
         wish = Wish(root=old.root, device_class=old.device_class, copies=held, domain=old.domain, each=old.per_domain)
         fit = spread(self.terrain, wish)
@@ -205,6 +205,8 @@ class _Planner:
             self._wait(old.name, WaitReason.TOO_FEW_DOMAINS, f"it stands, but {fit}: bring the missing back")
             number = len(self.terrain.domains(old.root, old.device_class, old.domain))
             return replace(draft, pool=replace(old, domains=number, heals=False, why=fit))
+        if (fit.domains, fit.heals) == (old.domains, old.heals):
+            return draft
         return replace(draft, pool=replace(old, domains=fit.domains, heals=fit.heals, why=fit.why))
 
     def _make(
@@ -228,7 +230,9 @@ class _Planner:
                 reasons.append(f"OSDs of class {name} are only on enough {fit.level}s, not {bulk.domain}s")
             else:
                 return _draft(spec, part, wish, fit, old)
-        self._wait(part.name, WaitReason.TOO_FEW_DOMAINS, "; ".join(reasons))
+        smaller = spec.domain is not None and spec.domain is not Level.HOST
+        remedy = "name a smaller domain" if smaller else "add machines with OSDs, or move disks between them"
+        self._wait(part.name, WaitReason.TOO_FEW_DOMAINS, f"{'; '.join(reasons)}: {remedy}")
         return None
 
     def _wish(self, spec: PoolSpec, part: Part, root: str, device_class: str, old: PoolLayout | None) -> Wish:
