@@ -118,7 +118,7 @@ def fits(domains: Domains, copies: Copies, each: int = 0) -> Spread | str:
         return f"{each} of {copies.word} need {each} {inner} in each {level}: not so in {_some(narrow)}"
     weights = domains.weights
     if not findable(weights.values(), needed):
-        return f"CRUSH would not find {needed} {level}s for every PG with weights {_weights(weights.values())} TiB"
+        return f"with {_weights(weights.values())} TiB CRUSH would not find {needed} {level}s for every PG"
     heals = each == 1 and healable(weights.values(), size)
     return Spread(copies=copies, level=level, domains=number, each=each, heals=heals)
 
@@ -142,7 +142,7 @@ def by_number(domains: int) -> Copies:
     ≥ 12    8 + 3 73 % net; 12 heal. Wider codes gain little, and every read waits for more disks
     6-11    4 + 2 67 % net; 6 place it (no healing), 7 heal
     4-5     2 + 2 50 % net; 4 place it (no healing), 5 heal
-    1-3     3 + 3 50 % net, two chunks to a domain: the loss of one leaves 4 = k + 1, which 4 + 2 would not
+    1-3     3 + 3 50 % net, two chunks to a domain: the loss of one leaves 4 = k + 1; 4 + 2 would be one short
     ======= ===== ==================================================================================
     """
     k, m = (8, 3) if domains >= 12 else (4, 2) if domains >= 6 else (2, 2) if domains >= 4 else (3, 3)
@@ -155,7 +155,8 @@ def _promise(fit: Spread) -> str:
         return f"{where}, {fit.each} in each: one may be lost, its copies wait until it is back"
     if fit.heals:
         return f"{where}: complete again after the loss of one"
-    return f"{where}: one may be lost, but its copies wait until it is back ({fit.copies.size + 1} of equal weight would heal)"
+    more = f"{fit.copies.size + 1} of equal weight would heal"
+    return f"{where}: one may be lost, its copies wait until it is back ({more})"
 
 
 def _are(number: int) -> str:

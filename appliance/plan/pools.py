@@ -94,7 +94,8 @@ class _Planner:
         for name in sorted(self.standing, key=natural):
             old = self.standing[name]
             if name not in self.drafts:
-                self.drafts[name] = self._keep(old, Draft(pool=old, owner=name, share=old.share, pgs=old.pg_num))
+                left = Draft(pool=old, owner=name, share=old.share, pgs=old.pg_num, standing=old.pg_num)
+                self.drafts[name] = self._keep(old, left)
                 if name not in self.asked:
                     self._wait(name, WaitReason.LAYOUT, "it stands and the site file does not ask for it: it stays")
 

@@ -89,7 +89,7 @@ class Oracle:
     tools: Path
 
     def check(self, layout: CephLayout) -> list[str]:
-        """What is wrong, one sentence each; empty is good. About a tenth of a second for each kind of pool in a small layout."""
+        """What is wrong, one sentence each; empty is good. A tenth of a second for each kind of pool in a small layout."""
         with tempfile.TemporaryDirectory(prefix="rackseed-oracle-") as folder:
             return list(self._check(layout, Path(folder)))
 
@@ -147,18 +147,11 @@ class Oracle:
         if not wrong:
             yield from _unbalanced(world, pool, found, eligible)
         if pool.heals:
-            yield from self._unhealed(pool, rule, compiled, pgs, domains, world)
+            yield from self._unhealed(pool, rule, compiled, pgs, world)
         yield from self._whole_cluster(layout, pool, rule, compiled.parent)
 
-    def _unhealed(
-        self,
-        pool: PoolLayout,
-        rule: RuleLayout,
-        compiled: Path,
-        pgs: int,
-        domains: Mapping[str, list[int]],
-        world: World,
-    ) -> Iterator[str]:
+    def _unhealed(self, pool: PoolLayout, rule: RuleLayout, compiled: Path, pgs: int, world: World) -> Iterator[str]:
+        domains = world.group(world.eligible(pool), pool.domain.value)
         by_weight = sorted(domains, key=lambda name: -sum(world.weights[osd] for osd in domains[name]))
         for name in by_weight if len(by_weight) <= FEW else by_weight[:1]:
             found = self.mappings(compiled, rule.number, pool.size, pgs, domains[name])

@@ -11,7 +11,7 @@ from appliance.model.ceph import CephLayout, CephSpec, DiskRef, OsdLayout, PoolL
 from appliance.model.machine import Machine, Phase, Policy
 from appliance.model.observed import ObservedMachine
 from appliance.model.place import Place, Rack
-from appliance.model.plan import Allocation, Wait
+from appliance.model.plan import Allocation
 from appliance.model.site import ProvisioningNetwork, Site
 from appliance.plan.candidate import Candidate
 from appliance.plan.capacity import capacity
@@ -21,6 +21,7 @@ from appliance.plan.throughput import throughput
 from hwprofiles.profile import NicRole, NicRoleName, Profile
 
 TB = 10**12
+NOWHERE = Place()
 STORAGE = Profile(name="storage", description="", nics=(NicRole(role=NicRoleName.STORAGE, min_speed=10_000, count=1),))
 BLOCK = PoolSpec(name="vms", service=Service.BLOCK)
 FILES = PoolSpec(name="fs", service=Service.FILE)
@@ -33,7 +34,7 @@ class HostSpec:
 
     name: str
     disks: tuple[tuple[str, float], ...] = (("hdd", 4.0),) * 4
-    place: Place = Place()
+    place: Place = NOWHERE
     speed: int | None = 10_000
 
 
@@ -137,10 +138,20 @@ def rows(count: int, *, racks: int = 0, zones: int = 0, datacenters: int = 0, **
     return tuple(hosts)
 
 
-def waits(plan: PoolPlan) -> str:
-    """Refusals as golden text."""
-    return "".join(f"{wait.about}: {wait.reason}: {wait.text}\n" for wait in plan.waits) or "nothing\n"
-
-
-def words(wait: Wait) -> str:
-    return f"{wait.about}: {wait.reason}: {wait.text}"
+def show(plan: PoolPlan) -> str:
+    """A plan as golden text: what is made, by which rules, and what is refused."""
+    lines = []
+    for pool in plan.pools:
+        code = f" = {pool.erasure.k}+{pool.erasure.m}" if pool.erasure else ""
+        each = f", {pool.per_domain} in each" if pool.per_domain > 1 else ""
+        heals = "heals" if pool.heals else "does not heal"
+        lines.append(f"pool {pool.name} ({pool.application}): rule {pool.rule}, {pool.pg_num} PGs, share {pool.share}")
+        lines.append(
+            f"  size {pool.size}{code}, min_size {pool.min_size}, over {pool.domains} x {pool.domain}{each}: {heals}"
+        )
+        lines.append(f"  {pool.why}")
+    for rule in plan.rules:
+        steps = "; ".join(step.removeprefix("step ") for step in rule.steps)
+        lines += [f"rule {rule.number} {rule.name}: {steps}"]
+    lines += [f"wait {wait.about}: {wait.reason}: {wait.text}" for wait in plan.waits]
+    return "\n".join([*lines, ""])
