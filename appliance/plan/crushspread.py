@@ -28,6 +28,10 @@ class Copies:
     def word(self) -> str:
         return f"the chunks of {self.erasure.k}+{self.erasure.m}" if self.erasure else f"{self.size} copies"
 
+    @property
+    def unit(self) -> str:
+        return "chunks" if self.erasure else "copies"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
@@ -102,7 +106,8 @@ def fits(domains: Domains, copies: Copies, each: int = 0) -> Spread | str:
     """How copies fit on the domains of one level: one in each, or several where one alone does not do."""
     level, number, size = domains.level, len(domains), copies.size
     if domains.strays:
-        return f"{_some(domains.strays)} {'have' if len(domains.strays) > 1 else 'has'} no {level}"
+        have = "have" if len(domains.strays) > 1 else "has"
+        return f"{_some(domains.strays)} {have} no {level} (say where in the site file)"
     if number == 0:
         return f"there is no {level}"
     each = each or -(-size // number)
@@ -152,11 +157,11 @@ def by_number(domains: int) -> Copies:
 def _promise(fit: Spread) -> str:
     where = f"{fit.copies.word} on {fit.domains} {fit.level}s"
     if fit.each > 1:
-        return f"{where}, {fit.each} in each: one may be lost, its copies wait until it is back"
+        return f"{where}, {fit.each} in each: one may be lost, its {fit.copies.unit} wait until it is back"
     if fit.heals:
         return f"{where}: complete again after the loss of one"
     more = f"{fit.copies.size + 1} of equal weight would heal"
-    return f"{where}: one may be lost, its copies wait until it is back ({more})"
+    return f"{where}: one may be lost, its {fit.copies.unit} wait until it is back ({more})"
 
 
 def _are(number: int) -> str:

@@ -193,7 +193,8 @@ class _Planner:
             text = f"it stands with {was}, which no pool can change: make one of another name and move the data"
             self._wait(part.name, WaitReason.LAYOUT, text)
             return self._keep(old, kept)
-        if not poolwish.moved(spec, part, old):
+        split = self.stretched and (old.domain, old.per_domain) != (self.stretched, 2)
+        if not split and not poolwish.moved(spec, part, old):
             return self._keep(old, kept)
         return self._make(spec, part, root, bulk, old) or self._keep(old, kept)
 
@@ -230,11 +231,17 @@ class _Planner:
             elif bulk is not None and name != bulk.device_class and _narrower(fit.level, bulk.domain):
                 reasons.append(f"OSDs of class {name} are only on enough {fit.level}s, not {bulk.domain}s")
             else:
-                return _draft(spec, part, wish, fit, old)
+                return _draft(spec, part, wish, replace(fit, why=fit.why + self._unused(wish)), old)
         smaller = spec.domain is not None and spec.domain is not Level.HOST
         remedy = "name a smaller domain" if smaller else "add machines with OSDs, or move disks between them"
         self._wait(part.name, WaitReason.TOO_FEW_DOMAINS, f"{'; '.join(reasons)}: {remedy}")
         return None
+
+    def _unused(self, wish: Wish) -> str:
+        """Says which hosts are in no zone while every pool of a service is in one."""
+        outside = self.terrain.domains(ROOT, wish.device_class, Level.ZONE).strays if wish.root != ROOT else ()
+        names = ", ".join(sorted(outside, key=natural))
+        return f"; the OSDs of {names} hold nothing of it, they are in no zone" if names else ""
 
     def _wish(self, spec: PoolSpec, part: Part, root: str, device_class: str, old: PoolLayout | None) -> Wish:
         wanted = poolwish.copies(spec, part, len(self.terrain.zones))

@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from appliance.model.ceph import CephLayout, PoolLayout, RuleLayout
+from appliance.model.ceph import CephLayout, PoolLayout, RuleLayout, Service
 from appliance.model.place import Level
 from appliance.plan.crush import text
 from images.errors import ToolError
@@ -66,6 +66,10 @@ class World:
             above=above,
         )
 
+    def buckets(self, level: str) -> dict[int, str]:
+        """OSD → its bucket of a level; one that has none is alone."""
+        return {osd: path.get(level, f"osd.{osd}") for osd, path in self.above.items()}
+
     def eligible(self, pool: PoolLayout) -> list[int]:
         """OSDs that the pool may use."""
         return [
@@ -103,7 +107,7 @@ class Oracle:
         rules = {rule.name: rule for rule in layout.rules}
         seen = set()
         for pool in layout.pools:
-            shape = replace(pool, name="", pg_num=0, share=0.0, application="", why="")
+            shape = replace(pool, name="", service=Service.BLOCK, application="", pg_num=0, share=0.0, why="")
             if shape in seen:
                 continue
             seen.add(shape)
@@ -177,6 +181,10 @@ class Oracle:
             yield f"osdmaptool finds PGs with {sizes} copies (copies: PGs) instead of {copies}"
 
 
+def _most(names: Sequence[str]) -> int:
+    return max((names.count(name) for name in set(names)), default=0) if len(set(names)) < len(names) else 1
+
+
 def _incomplete(row: Sequence[int], size: int) -> bool:
     return len(row) != size or NONE in row or len(set(row)) != size
 
@@ -193,25 +201,18 @@ def _misplaced(world: World, pool: PoolLayout, found: Sequence[Sequence[int]], e
         Level.HOST.value: 1 if pool.domain is not Level.HOST else pool.per_domain,
     }
     for level, limit in limits.items():
-        crowded = sum(1 for row in found if _most(world, row, level) > limit)
+        names = world.buckets(level)
+        crowded = sum(1 for row in found if _most([names[osd] for osd in row if osd != NONE]) > limit)
         if crowded:
             yield f"{crowded} of {len(found)} PGs have more than {limit} copies in one {level}"
 
 
-def _counts(world: World, row: Sequence[int], level: str) -> Counter[str]:
-    return Counter(world.above[osd].get(level, f"osd.{osd}") for osd in row if osd != NONE)
-
-
-def _most(world: World, row: Sequence[int], level: str) -> int:
-    return max(_counts(world, row, level).values(), default=0)
-
-
 def _too_few_left(world: World, pool: PoolLayout, found: Sequence[Sequence[int]]) -> Iterator[str]:
+    names = world.buckets(pool.domain.value)
     below: Counter[str] = Counter()
     for row in found:
-        counts = _counts(world, row, pool.domain.value)
-        there = sum(counts.values())
-        below.update(name for name, count in counts.items() if there - count < pool.min_size)
+        there = [names[osd] for osd in row if osd != NONE]
+        below.update(name for name in set(there) if len(there) - there.count(name) < pool.min_size)
     for name, pgs in sorted(below.items()):
         yield f"{pgs} of {len(found)} PGs fall below min_size {pool.min_size} with the loss of {pool.domain} {name}"
 
