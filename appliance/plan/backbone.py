@@ -7,9 +7,10 @@ leave. LLDP comes and goes with reboots: a cable that is not heard for a while s
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
+from types import MappingProxyType
 
 from appliance.model.network import (
     ROUTED,
@@ -21,7 +22,7 @@ from appliance.model.network import (
     Routing,
     Shape,
 )
-from appliance.model.plan import Wait, WaitReason
+from appliance.model.plan import Allocation, Wait, WaitReason
 from appliance.model.site import Site
 from appliance.plan.cabling import Comparison, Directory, End, Heard, Link, Member, compare, listen, swaps
 from appliance.plan.candidate import Candidate
@@ -36,16 +37,22 @@ LARGEST_OPENFABRIC = 5
 
 
 def plan_backbone(
-    site: Site, candidates: Sequence[Candidate], standing: BackboneLayout | None, kept: Collection[str] = ()
+    site: Site,
+    candidates: Sequence[Candidate],
+    standing: BackboneLayout | None,
+    kept: Mapping[str, Allocation] = MappingProxyType({}),
 ) -> tuple[BackboneLayout | None, tuple[Wait, ...]]:
     """The backbone, or None where the site file asks for none or it can't be formed yet (then a wait says why).
 
-    ``kept`` are ids of machines that exist but can't be looked at now: members among them stay."""
+    ``kept`` is what machines have (as for `Ladder`): members that are among them stay, also those that can't be looked
+    at now. Without it, a member that is no candidate has left."""
     spec = site.backbone or BackboneSpec()
     routed = any(network.carrier in ROUTED for network in site.networks)
     if (site.backbone is None and not routed) or (spec.shape is Shape.NONE and not routed):
         return None, ()
-    planner = _Planner(site=site, spec=spec, directory=Directory(candidates), standing=standing, kept=frozenset(kept))
+    planner = _Planner(
+        site=site, spec=spec, directory=Directory(candidates, kept), standing=standing, kept=frozenset(kept)
+    )
     layout = planner.plan()
     return layout, tuple(sorted(planner.waits, key=lambda wait: (wait.about, wait.reason, wait.text)))
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from agent.wire import Neighbour
 from appliance.model.network import CableState
+from appliance.model.plan import Allocation
 from appliance.plan.candidate import Candidate
 from appliance.plan.order import natural
 from hwprofiles.profile import NicRoleName
@@ -55,16 +56,19 @@ class Link:
 
 
 class Directory:
-    """Finds machines and their ports by what neighbours say about themselves, and names them for people."""
+    """Finds machines and their ports by what neighbours say about themselves, and names them for people. ``kept`` are
+    allocations, also of machines that are no candidates now."""
 
-    def __init__(self, candidates: Iterable[Candidate]) -> None:
+    def __init__(self, candidates: Iterable[Candidate], kept: Mapping[str, Allocation]) -> None:
         self.candidates = {candidate.id: candidate for candidate in candidates}
-        self._rank: dict[str, tuple[int, str]] = {}
+        self._rank = {who: _ranked(who, allocation) for who, allocation in kept.items()}
+        self._names = {who: allocation.name for who, allocation in kept.items()}
         self._owner: dict[str, str] = {}
         self._named: dict[str, str] = {}
         shared: set[str] = set()
         for who, candidate in self.candidates.items():
-            self._rank[who] = candidate.given.number or 1 << 30, who
+            self._rank[who] = _ranked(who, candidate.given)
+            self._names[who] = candidate.name
             for nic in candidate.inventory.nics:
                 self._owner[nic.mac] = who
             for name in {candidate.name, candidate.inventory.hostname} - {""}:
@@ -106,8 +110,8 @@ class Directory:
         return who, self.port(who, neighbour.port) or self.port(who, neighbour.port_description)
 
     def name(self, who: str) -> str:
-        candidate = self.candidates.get(who)
-        return candidate.name if candidate else who
+        """What people call a machine; its id when it is gone, and a switch's own name."""
+        return self._names.get(who, who)
 
     def label(self, end: End) -> str:
         """``n1:nic2``, ``leaf1:swp7``, or the name alone."""
@@ -118,16 +122,16 @@ class Directory:
         return f"{self.name(who)}:{port}" if port else self.name(who)
 
 
+def _ranked(who: str, allocation: Allocation) -> tuple[int, str]:
+    return allocation.number or 1 << 30, who
+
+
 @dataclass(slots=True, kw_only=True)
 class Heard:
     """Everything that LLDP told. ``links`` has each cable once, sorted; ``loops`` are cables from a machine to itself."""
 
     links: list[Link] = field(default_factory=list)
     loops: list[Link] = field(default_factory=list)
-
-    def between(self, machines: Mapping[str, object]) -> list[Link]:
-        """Cables of which both ends are among ``machines``."""
-        return [link for link in self.links if link.a[0] in machines and link.b[0] in machines]
 
 
 def listen(directory: Directory, members: Iterable[Member], switch_ports: frozenset[End] = frozenset()) -> Heard:
