@@ -385,7 +385,7 @@ def leaf(system: str, port: str) -> Neighbour:
             leaf("leaf1", "swp1"),
             ["swapped", "swapped"],
             "n1:nic2 goes to leaf2:swp1 instead of leaf1:swp1, n1:nic3 goes to leaf1:swp1 instead of leaf2:swp1; exchange "
-            "the plugs at leaf1:swp1 and leaf2:swp1",
+            "the plugs at n1:nic2 and n1:nic3",
         ),
         (
             leaf("leaf1", "swp1"),
