@@ -16,6 +16,7 @@ from appliance.model.place import Place
 from appliance.model.plan import Allocation, Wait
 from appliance.model.site import ProvisioningNetwork, Site
 from appliance.plan.addresses import Ladder
+from appliance.plan.backbone import plan_backbone
 from appliance.plan.candidate import Candidate
 from appliance.plan.network import nic_names
 from hwprofiles.loader import load_profiles
@@ -139,6 +140,28 @@ def cable(a: str, b: str) -> Cable:
 
 def ula(text: str) -> IPv6Network:
     return IPv6Network(text)
+
+
+AUTO = BackboneSpec()
+STORAGE = network("storage", Plane.STORAGE_PUBLIC, 4, mtu=9000)
+
+
+def wants(*cables: tuple[str, str], **spec: object) -> Site:
+    """A site with these declared cables."""
+    return site(STORAGE, backbone=BackboneSpec(cables=tuple(cable(a, b) for a, b in cables), **spec))  # type: ignore[arg-type]
+
+
+def form(
+    described: Site, machines: Sequence[Candidate], standing: BackboneLayout | None = None
+) -> tuple[BackboneLayout, tuple[Wait, ...]]:
+    layout, waits = plan_backbone(described, machines, standing)
+    assert layout is not None, waits
+    return layout, waits
+
+
+def states(layout: BackboneLayout) -> dict[str, str]:
+    """``m-1 m-2`` → the state of their cable."""
+    return {f"{entry.a} {entry.b}": entry.state.value for entry in layout.cables}
 
 
 # ---------------------------------------------------------------- as text
