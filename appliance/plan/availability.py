@@ -104,7 +104,7 @@ class _Report:
             self._cluster(layout)
         if self.desired.clusters and not self._shared():
             names = listed(layout.name for layout in self.desired.clusters)
-            text = f"no Ceph holds the disks of guests in {names}: those of a lost node can't be started elsewhere; plan 'ceph'"
+            text = f"no Ceph holds the disks of guests in {names}: those of a lost node stay down; plan 'ceph'"
             self.gap(Tier.II, "clusters", text)
         if not self.site.clusters and not self.desired.clusters and self.desired.ceph is None:
             text = "the site file has no cluster and no Ceph: what runs on a machine stops with it"
