@@ -142,7 +142,7 @@ class Infrastructure:
             if worst is not Paths.TWO:
                 narrow.setdefault((layout.links, worst), []).append(layout.name)
         for links, names in single.items():
-            text = f"corosync of {listed(names)} has one link ({', '.join(links)})"
+            text = f"corosync of {listed(names)} {'has' if len(names) == 1 else 'have'} one link ({', '.join(links)})"
             yield Gap(tier=Tier.III, about="corosync", text=f"{text}; a second corosync network would be another path")
         for (links, paths), names in narrow.items():
             text = f"corosync of {listed(names)} {_WORDS[paths]} with all its links ({', '.join(links)}) together"
