@@ -22,7 +22,7 @@ from appliance.plan.naming import listed, plural
 from appliance.plan.order import natural
 from appliance.plan.survival import (
     RANKS,
-    PoolHosts,
+    Ground,
     Seat,
     known_levels,
     rank,
@@ -150,8 +150,9 @@ class _Report:
         for kind in sorted(wanted | {service.kind for service in layout.services if service.kind in DAEMONS}):
             self._daemons(layout, kind)
         root = next((bucket.name for bucket in layout.buckets if bucket.level == "root"), "default")
+        ground = Ground(layout.osds, self.places, root)
         for pool in layout.pools:
-            self._pool(pool, PoolHosts(pool, layout.osds, self.places, root), stretch=layout.stretch)
+            self._pool(pool, ground.survives(pool), stretch=layout.stretch)
 
     def _monitors(self, layout: CephLayout) -> None:
         machines = [service.machine for service in layout.services if service.kind == "mon"]
@@ -182,8 +183,8 @@ class _Report:
         left = len(seats) - worst_seats(seats, Level(survives))
         self.row(name, survives, f"{number}: the loss of a {survives} leaves {left}", heals=left > 1)
 
-    def _pool(self, pool: PoolLayout, hosts: PoolHosts, *, stretch: bool) -> None:
-        about, survives = f"pool {pool.name}", hosts.survives()
+    def _pool(self, pool: PoolLayout, survives: str, *, stretch: bool) -> None:
+        about = f"pool {pool.name}"
         copies = f"{pool.erasure.k}+{pool.erasure.m} chunks" if pool.erasure else plural(pool.size, "copy", "copies")
         spread = f"{copies} on {plural(pool.domains, pool.domain.value)}, min_size {pool.min_size}"
         loss = f"the loss of a {survives}" if survives else "the loss of nothing"

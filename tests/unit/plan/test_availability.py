@@ -29,7 +29,7 @@ from appliance.model.plan import Desired
 from appliance.model.site import Site
 from appliance.plan.candidate import Candidate
 from appliance.plan.paths import Paths, Wiring
-from appliance.plan.survival import PoolHosts
+from appliance.plan.survival import Ground
 from tests.conftest import Golden
 from tests.unit.plan.floor import PI, machine, machines, racks, site
 from tests.unit.plan.layouts import bonded, cabled, ceph, coded, desired, osds, pool, report, single, text
@@ -363,7 +363,7 @@ def test_the_appliance_is_one_machine() -> None:
 
 def lives(members: Sequence[Candidate], one: PoolLayout) -> str:
     places = {member.id: member.place for member in members}
-    return PoolHosts(one, osds(members), places, "default").survives()
+    return Ground(osds(members), places, "default").survives(one)
 
 
 FLAT, SIX = racks(3), racks(6, zones=3)
@@ -398,9 +398,9 @@ def test_osds_that_share_a_disk_are_lost_together() -> None:
     shared = osds(members)[0].data
     both = tuple(replace(osd, data=shared, part=osd.number) for osd in osds(members))
     one = pool("p", Level.HOST, 1, per_domain=3)
-    assert PoolHosts(one, both, {"m-n1": Place()}, "default").survives() == ""
+    assert Ground(both, {"m-n1": Place()}, "default").survives(one) == ""
     behind = tuple(replace(osd, db=shared) for osd in osds(members, 3))
-    assert PoolHosts(one, behind, {"m-n1": Place()}, "default").survives() == ""
+    assert Ground(behind, {"m-n1": Place()}, "default").survives(one) == ""
 
 
 def test_healing_says_how_many_domains_are_missing() -> None:
