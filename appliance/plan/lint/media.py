@@ -24,13 +24,14 @@ SHARED, OWN = 0.2, 0.7
 CONSUMER = (
     *("*samsung ssd 8[4-7]0 *", "*samsung ssd 9[5-9]0 *", "*samsung portable*"),
     *("ct*mx[1-5]00ssd*", "ct*bx[1-5]00ssd*", "ct*p[1-5]*ssd8", "ct*p[1-5]*ssd9"),
-    *("kingston sa400s37*", "kingston snv[1-3]s*", "kingston skc*", "wd blue*", "wd green*", "wds*t[1-3]b0a*"),
-    *("sandisk sdssd*", "intel ssdpeknw*", "adata su[6-9]*", "sabrent*"),
+    *("kingston sa400s37*", "kingston snv[1-3]s*", "kingston skc*", "wd blue*", "wd green*", "*wds[0-9]*"),
+    *("sandisk sdssd*", "intel ssdpeknw*", "adata su[6-9]*", "sabrent*", "kxg[5-8]*"),
 )
 """Flash for desktops, by model: no power-loss protection, so every sync waits for the cells. Not complete: what is not
 listed is not known to be good."""
 SPINNING = (
-    "hgst hu[hs]*",
+    "hgst huh7*",
+    "hgst hus7*",
     "hus7*",
     "wuh7*",
     "st[0-9]*nm*",

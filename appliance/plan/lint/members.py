@@ -69,7 +69,7 @@ def shared_chassis(scene: Scene) -> Findings:
     for name, members in groups:
         chassis = _groups(scene, members, lambda inventory: serial_key(inventory.board.chassis_serial))
         for serial, names in chassis.items():
-            if len(names) > 1:
+            if len(set(names)) > 1:
                 yield name, f"{len(names)} members share the chassis {serial}: {listed(names)}"
 
 
