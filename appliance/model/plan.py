@@ -140,7 +140,8 @@ class Step:
 class Allocation:
     """What a machine keeps for ever once a plan was accepted: its name, its address, its NIC names (MAC → name), its
     number in the site (1.., 0 while it has none), its addresses by network name (without prefix length), the cluster
-    (`ClusterLayout.name`) that it belongs to."""
+    (`ClusterLayout.name`) that it belongs to, and the permanent MAC of the port that it booted from (an installed system
+    does not know it any more)."""
 
     machine: str
     name: str
@@ -150,6 +151,7 @@ class Allocation:
     number: int = 0
     addresses: tuple[tuple[str, str], ...] = ()
     cluster: str = ""
+    port: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,8 +190,8 @@ class Fact:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """``hash`` is the SHA-256 of the canonical JSON of steps (without kernel device nodes, which a reboot may swap),
-    ``desired`` and facts; ``parent`` the hash of the last accepted plan (empty for the first). ``waits`` do not count for the hash: they
-    change nothing."""
+    ``desired`` and facts; ``parent`` the hash of the last accepted plan (empty for the first). ``changes``: it has steps,
+    or its layout is not the parent's. ``waits`` do not count for the hash: they change nothing."""
 
     hash: str
     parent: str
@@ -199,6 +201,7 @@ class Plan:
     allocations: tuple[Allocation, ...]
     facts: tuple[Fact, ...]
     desired: Desired = Desired()
+    changes: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
