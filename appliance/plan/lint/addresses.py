@@ -94,7 +94,7 @@ def planned_address_reserved(scene: Scene) -> Findings:
     reserved |= {network.gateway: f"the gateway of {network.name}" for network in site.networks if network.gateway}
     for planned in scene.addresses:
         whose = reserved.get(str(planned.value))
-        if whose:
+        if whose and planned.value is not None:
             yield planned.node.name, f"{planned.value} on {planned.layout.interface} is the address of {whose}"
 
 

@@ -15,8 +15,8 @@ from hwprofiles.normal import text_key
 from hwprofiles.values import show_size
 
 GIB = 1 << 30
-TARGET = 4 * GIB
-"""osd_memory_target's floor for each OSD."""
+LEAST = 2 * GIB
+"""osd_memory_target below which Ceph's documentation does not recommend to go."""
 BUDGET = 8 * GIB * 12 // 10
 """What one OSD takes with its peaks: 8 GiB and 20 % (`ceph.md` §4)."""
 SHARED, OWN = 0.2, 0.7
@@ -24,13 +24,14 @@ SHARED, OWN = 0.2, 0.7
 CONSUMER = (
     *("*samsung ssd 8[4-7]0 *", "*samsung ssd 9[5-9]0 *", "*samsung portable*"),
     *("ct*mx[1-5]00ssd*", "ct*bx[1-5]00ssd*", "ct*p[1-5]*ssd8", "ct*p[1-5]*ssd9"),
-    *("kingston sa400s37*", "kingston snv[1-3]s*", "kingston skc*", "wd blue*", "wd green*", "wds*t[1-3]b0a*"),
-    *("sandisk sdssd*", "intel ssdpeknw*", "adata su[6-9]*", "sabrent*"),
+    *("kingston sa400s37*", "kingston snv[1-3]s*", "kingston skc*", "wd blue*", "wd green*", "*wds[0-9]*"),
+    *("sandisk sdssd*", "intel ssdpeknw*", "adata su[6-9]*", "sabrent*", "kxg[5-8]*"),
 )
 """Flash for desktops, by model: no power-loss protection, so every sync waits for the cells. Not complete: what is not
 listed is not known to be good."""
 SPINNING = (
-    "hgst hu[hs]*",
+    "hgst huh7*",
+    "hgst hus7*",
     "hus7*",
     "wuh7*",
     "st[0-9]*nm*",
@@ -96,7 +97,8 @@ def rotation_contradicts(scene: Scene) -> Findings:
         return spins(disk.model)
 
     for model, names in _by_model(scene, wrong).items():
-        yield model or "disks", f"{counted(len(names), 'disk')} of {listed(names)} say the opposite about spinning"
+        where = f"{counted(len(names), 'disk')} in {listed(names)}"
+        yield model or "disks", f"{where}: what they say about spinning can't be true of this model or transport"
 
 
 def _kind(disk: Disk) -> DeviceClass:
@@ -173,7 +175,7 @@ def db_no_faster(scene: Scene) -> Findings:
     """A DB device does not spin: it is there to be faster than the data."""
     slow = [(scene.name(who[0]), disk) for who, _, role, disk in scene.taken if role == "db" and disk.rotational]
     if slow:
-        yield "db", f"{counted(len(slow), 'DB device')} that spin, in {listed(name for name, _ in slow)}"
+        yield "db", f"spinning disks as DB devices: {len(slow)}, in {listed(name for name, _ in slow)}"
 
 
 @rule(WARNING, "group disks by size, or give the odd ones a class of their own")
@@ -214,16 +216,21 @@ def osd_memory_short(scene: Scene) -> Findings:
         inventory, budget = scene.inventory(who), budgets.get(who)
         name, count = scene.name(who), counted(len(osds), "OSD")
         if budget is None or budget.osds != len(osds):
-            said = f"for {budget.osds}" if budget else "at all"
-            yield name, f"has {count}, but its memory is not budgeted {said if budget is None else 'so: ' + said}"
+            yield name, f"has {count}, but memory is budgeted for {budget.osds if budget else 'none'}"
             continue
         if not budget.fits:
             yield name, f"{count} planned although the budget refuses: {budget.text}"
             continue
+        if budget.memory_target < LEAST:
+            yield (
+                name,
+                f"{budget.memory_target / GIB:.3g} GiB for each OSD; below {LEAST / GIB:g} it does not work well",
+            )
+            continue
         promised = len(osds) * budget.memory_target
         memory = _memory(inventory) if inventory else budget.memory
         allowed = memory * (SHARED if ceph.hyperconverged else OWN)
-        if promised > max(allowed, 0) or budget.memory_target < 2 * GIB:
+        if promised > allowed:
             kind = "hyperconverged" if ceph.hyperconverged else "storage"
             text = f"{count} with {budget.memory_target / GIB:.3g} GiB each are {promised / GIB:.3g} GiB"
             yield name, f"{text}; {allowed / GIB:.3g} of the {memory / GIB:.3g} GiB of a {kind} machine are for them"

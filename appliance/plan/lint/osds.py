@@ -87,7 +87,10 @@ def osd_disk_missing(scene: Scene) -> Findings:
         count = len(scene.inventoried.get(who, ()))
         name = scene.name(who[0])
         if count != 1:
-            yield disk_name(reference), f"is to be {role} of {name}, which reports {counted(count, 'such disk')}"
+            yield (
+                disk_name(reference),
+                f"is to be {role} of {name}, which reports {count or 'no'} such {'disks' if count else 'disk'}",
+            )
         elif not who[1] and not who[2]:
             yield disk_name(reference), f"is to be {role} of {name}, but has neither serial nor WWN: it can't be named"
 
@@ -147,8 +150,8 @@ def osds_exceed_disk(scene: Scene) -> Findings:
     for who, osds in scene.data.items():
         total = sum(osd.data_size for osd in osds)
         if total > who[3]:
-            shown = f"{counted(len(osds), 'OSD')} take {show_size(total)}"
-            yield disk_name(osds[0].data), f"{scene.name(who[0])}: {shown} of a disk of {show_size(who[3])}"
+            shown = f"{counted(len(osds), 'OSD')} on a disk of {show_size(who[3])}"
+            yield disk_name(osds[0].data), f"{scene.name(who[0])}: {shown}: {total - who[3]} bytes more than it has"
 
 
 @rule(ERROR, "lower db_size or db_slots in the drive group")
@@ -174,7 +177,10 @@ def osd_number_twice(scene: Scene) -> Findings:
         owners.setdefault(osd.number, []).append(scene.name(osd.machine))
     for number, names in owners.items():
         if number < 0 or len(names) > 1:
-            yield f"osd.{number}", f"is {counted(len(names), 'OSD')}: in {listed(names)}"
+            yield (
+                f"osd.{number}",
+                f"{counted(len(names), 'OSD')} with this number, in {listed(names)}; it is 0 or more, once",
+            )
 
 
 @rule(ERROR, "report it as a fault of the planner; plan again")
@@ -184,7 +190,11 @@ def osd_not_in_member(scene: Scene) -> Findings:
         return
     for who, count in Counter(scene.ceph.members).items():
         if count > 1 or who not in scene.nodes:
-            text = f"is {counted(count, 'time')} a Ceph member; it must be a machine of the layout, once"
+            text = (
+                f"is {count} times a Ceph member"
+                if count > 1
+                else "is a Ceph member, but the layout has no such machine"
+            )
             yield scene.name(who), text
     for who in set(scene.by_host) - set(scene.ceph.members):
         yield scene.name(who), f"has {counted(len(scene.by_host[who]), 'OSD')}, but is no member of Ceph"

@@ -93,7 +93,7 @@ def erasure_min_size(scene: Scene) -> Findings:
         if pool.min_size < code.k + 1:
             yield (
                 pool.name,
-                f"min_size {pool.min_size} with k={code.k}: at {code.k} the next loss takes data; {code.k + 1}",
+                f"min_size {pool.min_size} with k={code.k}: at {code.k} the next loss takes data; use {code.k + 1}",
             )
 
 

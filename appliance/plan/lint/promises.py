@@ -78,7 +78,7 @@ def erasure_exact(scene: Scene) -> Findings:
             k, m = pool.erasure.k, pool.erasure.m
             yield (
                 pool.name,
-                f"{k}+{m} on {counted(found, pool.domain.value)}: a lost one is never healed; {found + 1} heal",
+                f"{k}+{m} on {counted(found, pool.domain.value)}: a lost one is never healed; {found + 1} would heal",
             )
 
 

@@ -114,13 +114,14 @@ class Scene:
 
     @cached_property
     def nodes(self) -> dict[str, NodeLayout]:
-        """Planned machines by id."""
-        return {node.machine: node for node in self.plan.desired.nodes}
+        """Planned machines by id; of two that claim one id (which is a finding), the same one whatever their order."""
+        ordered = sorted(self.plan.desired.nodes, key=lambda node: (node.name, node.number), reverse=True)
+        return {node.machine: node for node in ordered}
 
     @cached_property
     def _names(self) -> dict[str, str]:
         names = {allocation.machine: allocation.name for allocation in self.plan.allocations}
-        return {**names, **{node.machine: node.name for node in self.plan.desired.nodes}}
+        return {**names, **{who: node.name for who, node in self.nodes.items()}}
 
     def name(self, machine: str) -> str:
         """What people know a machine by."""
@@ -172,7 +173,7 @@ class Scene:
     @cached_property
     def links(self) -> dict[str, Links]:
         """What is built on what in each machine's network, by machine id."""
-        return {node.machine: Links(node.network) for node in self.plan.desired.nodes}
+        return {who: Links(node.network) for who, node in self.nodes.items()}
 
     def carriers(self, machine: str, network: str) -> frozenset[str]:
         """Names of the ports of ``machine`` that carry ``network``; empty when it is not connected."""

@@ -70,11 +70,12 @@ def _crowded(scene: Scene) -> Findings:
     monitors = _machines(ceph, "mon") if ceph else []
     if ceph is None or ceph.stretch or len(monitors) < 3:
         return
+    placed = len(monitors) - monitors.count(APPLIANCE)
     most, larger = (len(monitors) - 1) // 2, False
     for level in reversed(LEVELS):
         room = Counter(bucket for who in ceph.members for bucket in (_bucket(scene, who, level),) if bucket)
-        limit = 1 if len(room) >= len(monitors) and not larger else most
-        possible = sum(min(count, limit) for count in room.values()) >= len(monitors) - monitors.count(APPLIANCE)
+        limit = 1 if len(room) >= placed and not larger else most
+        possible = sum(min(count, limit) for count in room.values()) >= placed
         larger = larger or len(room) > 1
         if len(room) < 3 or not possible:
             continue
