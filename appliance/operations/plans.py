@@ -66,7 +66,7 @@ class StepView:
 class PlanView:
     """A plan for people. ``diff`` is its text, ``disks`` every disk with its fate, ``lint`` findings (an ``error`` stops
     `apply_plan`). ``current``: no other plan was accepted since this one was made. ``relaid``: its layout is another one
-    than that of the plan before it."""
+    than that of the plan before it. ``laid_out``: it has a layout at all."""
 
     hash: str
     parent: str
@@ -82,6 +82,7 @@ class PlanView:
     accepted: float | None
     accepted_by: str
     relaid: bool = False
+    laid_out: bool = False
 
     @property
     def changes(self) -> bool:
@@ -296,6 +297,7 @@ def _view(connection: Connection, row: PlanRow) -> PlanView:
         accepted=row.accepted,
         accepted_by=row.accepted_by,
         relaid=_relaid(connection, row),
+        laid_out=differs(row.plan.desired, None),
     )
 
 

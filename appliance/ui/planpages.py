@@ -9,6 +9,7 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from appliance.model.plan import DiskFate
 from appliance.operations import machines, plans
 from appliance.operations.errors import Invalid
+from appliance.ui import layoutpages
 from appliance.ui.session import appliance, asking
 
 SHOWN = 30
@@ -37,14 +38,20 @@ def show_plan(hash_: str) -> str:
     """One plan."""
     view = plans.show_plan(appliance(), asking(), hash_)
     listed = machines.list_machines(appliance(), asking())
+    lines, more = layoutpages.diff_lines(view.diff)
     return render_template(
         "plan.html",
         plan=view,
         erased=[disk for disk in view.disks if disk.fate is DiskFate.ERASE],
         kept=[disk for disk in view.disks if disk.fate is DiskFate.KEEP],
+        assigned=[disk for disk in view.disks if disk.fate is DiskFate.ASSIGN],
         errors=[finding for finding in view.lint if finding.severity == "error"],
         names={item.machine.id: item.machine.name or item.expected or item.machine.id for item in listed},
         running=view.state.value == "accepted",
+        pictures=layoutpages.small_pictures(view.hash),
+        laid_out=view.laid_out,
+        diff=lines,
+        diff_more=more,
     )
 
 
