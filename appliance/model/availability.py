@@ -32,7 +32,8 @@ class Gap:
 class ServiceAvailability:
     """What one service survives. ``service`` is a pool's, a cluster's or a control service's name; ``survives`` the
     largest level (``disk``, ``host``, ``rack``, ``row``, ``datacenter``, ``zone``) of which one may be lost with the
-    service going on, or empty; ``heals`` whether redundancy comes back without hands."""
+    service going on, or empty; of networks it is ``port`` or ``switch``, of power ``feed``. ``heals``: whether redundancy
+    comes back without hands."""
 
     service: str
     survives: str

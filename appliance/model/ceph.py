@@ -138,8 +138,9 @@ class DiskRef:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OsdLayout:
     """One OSD. ``number`` is its planned id; Ceph gives the real one. ``data_size`` of the disk it takes (several OSDs may
-    share a disk: ``part`` counts them from 0), ``db`` its DB device with ``db_size`` and ``slot`` (0 for the first), None when the DB
-    lives on the data device. ``weight`` is in TiB, as CRUSH counts. ``group`` is the drive group that chose it."""
+    share a disk: ``part`` counts them from 0), ``db`` its DB device with ``db_size`` and ``slot`` (0 for the first), None when
+    the DB lives on the data device; ``wal`` likewise, None when the WAL lives with the DB. ``weight`` is in TiB, as CRUSH
+    counts. ``group`` is the drive group that chose it."""
 
     number: int
     machine: str
@@ -150,6 +151,9 @@ class OsdLayout:
     db: DiskRef | None = None
     db_size: int = 0
     slot: int = 0
+    wal: DiskRef | None = None
+    wal_size: int = 0
+    wal_slot: int = 0
     encrypted: bool = False
     group: str = ""
 
@@ -190,7 +194,8 @@ class RuleLayout:
 class PoolLayout:
     """One pool. ``size`` is copies or k + m; ``domain`` what copies are spread over, ``domains`` how many of those there are,
     ``per_domain`` how many copies one of them holds at most. ``root`` is the bucket that the rule takes (``default``, or a zone's). ``share`` is its
-    target_size_ratio. ``heals``: whether copies are complete again after the loss of one domain."""
+    target_size_ratio. ``heals``: whether copies are complete again after the loss of one domain. ``why`` says how that was
+    decided."""
 
     name: str
     service: Service
@@ -207,6 +212,7 @@ class PoolLayout:
     pg_num: int
     share: float
     heals: bool
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -104,12 +104,13 @@ class BackboneSpec:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortLayout:
     """A physical port by permanent MAC, its pinned name, its role (NIC role or empty), and what uses it (a bond's or
-    bridge's name, a network, or empty: unused)."""
+    bridge's name, a network, ``backbone`` for a routed link without an address, or empty: unused)."""
 
     mac: str
     name: str
     role: str = ""
     user: str = ""
+    mtu: int = 1500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +146,8 @@ class BridgeLayout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddressLayout:
-    """One address in CIDR notation on ``interface``; ``network`` is the site file's name of it."""
+    """One address in CIDR notation on ``interface`` (``lo`` for a routed network); ``network`` is the site file's name of
+    it. Only the provisioning network's address may be empty: then it comes by DHCP."""
 
     network: str
     plane: Plane

@@ -188,8 +188,8 @@ class Fact:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """``hash`` is the SHA-256 of the canonical JSON of steps (without kernel device nodes, which a reboot may swap),
-    ``desired`` and facts; ``parent`` the hash of the last accepted plan (empty for the first). ``waits`` do not count for the hash: they
-    change nothing."""
+    ``desired`` and facts; ``parent`` the hash of the last accepted plan (empty for the first). ``changes``: it has steps,
+    or its layout is not the parent's. ``waits`` do not count for the hash: they change nothing."""
 
     hash: str
     parent: str
@@ -199,6 +199,7 @@ class Plan:
     allocations: tuple[Allocation, ...]
     facts: tuple[Fact, ...]
     desired: Desired = Desired()
+    changes: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
