@@ -15,7 +15,7 @@ from appliance.plan.difflayout import CABLE_WORDS, names_of, place_text, quorum_
 from appliance.plan.difflines import DiffLine, grouped, kind_of
 from appliance.ui.pictures.cabling import cabling_picture
 from appliance.ui.pictures.crush import crush_picture
-from appliance.ui.pictures.racks import SHOWN, rack_count, rack_picture
+from appliance.ui.pictures.racks import SHOWN, rack_picture, racks_of
 from appliance.ui.session import appliance, asking
 
 SMALL = 64
@@ -83,7 +83,7 @@ def explain_plan(hash_: str) -> tuple[str, int] | str:
 
 def pictures(view: LayoutView, first: int = 0) -> Pictures:
     """All pictures of a layout; of the racks those from number ``first`` on."""
-    desired, number = view.desired, rack_count(view.site)
+    desired, number = view.desired, len(racks_of(view.desired, view.site))
     first = min(first, max(0, number - 1)) // SHOWN * SHOWN
 
     def link(machine: str) -> str:
@@ -98,12 +98,9 @@ def pictures(view: LayoutView, first: int = 0) -> Pictures:
     )
 
 
-def small_pictures(hash_: str) -> Pictures | None:
+def small_pictures(view: LayoutView) -> Pictures | None:
     """The pictures for a plan's own page; None for a layout that needs a page of its own, or has nothing to draw."""
-    view = layouts.show_layout(appliance(), asking(), hash_)
-    if not view.desired.nodes or len(view.desired.nodes) > SMALL:
-        return None
-    return pictures(view)
+    return pictures(view) if 0 < len(view.desired.nodes) <= SMALL else None
 
 
 def diff_lines(text: str) -> tuple[list[DiffLine], int]:

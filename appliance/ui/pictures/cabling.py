@@ -23,6 +23,8 @@ CIRCLE = 12
 """Machines that a circle shows well."""
 TRACK = 20
 """Machines in two rows of a track."""
+BOW = 30.0
+"""How far a cable between two that are not neighbours hangs below them."""
 COLUMN = 14
 """Machines below one switch, before there is another column."""
 STATES = {
@@ -114,7 +116,7 @@ def _track(scene: _Scene, order: list[str]) -> tuple[str, float, float]:
         column = column if row % 2 == 0 else across - 1 - column
         at[who] = (margin + BOX[0] / 2 + column * step_x, BOX[1] / 2 + 4 + row * step_y)
     following = {frozenset(pair) for pair in pairwise(order)}
-    lines, labels = [], []
+    lines, labels, room = [], [], 8.0
     for cable in scene.backbone.cables:
         pair = frozenset((cable.a, cable.b))
         if pair == {order[0], order[-1]}:
@@ -125,8 +127,10 @@ def _track(scene: _Scene, order: list[str]) -> tuple[str, float, float]:
             labels.append(_beside(cable, at))
         elif pair <= at.keys():
             lines.append(_bow(scene, cable, at))
+            labels.append(_state(cable, *_below(at[cable.a], at[cable.b]), "middle"))
+            room = BOW
     machines = [_machine(scene, who, *at[who]) for who in order]
-    return "".join([*lines, *machines, *labels]), margin + across * step_x, (rows - 1) * step_y + BOX[1] + 8
+    return "".join([*lines, *machines, *labels]), margin + across * step_x, (rows - 1) * step_y + BOX[1] + room
 
 
 def _back(scene: _Scene, cable: CableLayout, ends: tuple[tuple[float, float], tuple[float, float]], x: float) -> str:
@@ -139,10 +143,16 @@ def _back(scene: _Scene, cable: CableLayout, ends: tuple[tuple[float, float], tu
 def _bow(scene: _Scene, cable: CableLayout, at: Mapping[str, tuple[float, float]]) -> str:
     """A cable between machines that are not neighbours, bent around what lies between them."""
     (x1, y1), (x2, y2) = at[cable.a], at[cable.b]
-    middle = ((x1 + x2) / 2, (y1 + y2) / 2 - 34)
+    x, y = _below(at[cable.a], at[cable.b])
+    middle = (x, y + BOW)
     d = f"M{svg.shown(x1)} {svg.shown(y1)}Q{svg.shown(middle[0])} {svg.shown(middle[1])} {svg.shown(x2)} {svg.shown(y2)}"
     curve = svg.element("path", class_=_class(cable), d=d)
-    return svg.element("g", svg.title(_words(scene, cable)), curve, _state(cable, *middle, "middle"))
+    return svg.element("g", svg.title(_words(scene, cable)), curve)
+
+
+def _below(one: tuple[float, float], two: tuple[float, float]) -> tuple[float, float]:
+    """The lowest point of such a bow between machines of one row."""
+    return (one[0] + two[0]) / 2, (one[1] + two[1]) / 2 + BOW
 
 
 def _straight(scene: _Scene, cable: CableLayout, at: Mapping[str, tuple[float, float]]) -> str:
@@ -248,21 +258,22 @@ def _column(
     scene: _Scene, switches: tuple[str, ...], machines: list[str], x: float, y: float
 ) -> tuple[str, float, float]:
     columns = -(-len(machines) // COLUMN)
+    rows = -(-len(machines) // columns)
     each = BOX[0] + 34 + 10 * len(switches)
     width = max(columns * each - 10, 64.0 * len(switches))
     drawn = []
-    states = {who: cable.state for cable in scene.backbone.cables for who in (cable.a, cable.b)}
+    states = {frozenset((cable.a, cable.b)): cable.state for cable in scene.backbone.cables}
     share = (width - 6 * (len(switches) - 1)) / len(switches)
     for column in range(columns):
-        part = machines[column * COLUMN : (column + 1) * COLUMN]
+        part = machines[column * rows : (column + 1) * rows]
         left = x + column * each
         for number in range(len(switches)):
             end = y + 48 + (len(part) - 1) * 34 + (number * 6 - 3 * (len(switches) - 1))
             drawn.append(svg.line(left + 8 + number * 10, y + 26, left + 8 + number * 10, end, "cable cable-ok"))
         for index, who in enumerate(part):
             middle = y + 48 + index * 34
-            state = states.get(who, CableState.OK)
-            for number in range(len(switches)):
+            for number, switch in enumerate(switches):
+                state = states.get(frozenset((who, switch)), CableState.OK)
                 level = middle + number * 6 - 3 * (len(switches) - 1)
                 start = left + 8 + number * 10
                 drawn.append(svg.line(start, level, left + 20 + 10 * len(switches), level, f"cable cable-{state}"))
@@ -271,5 +282,5 @@ def _column(
         left = x + number * (share + 6)
         drawn.append(svg.rect(left, y, share, 28, "switch", radius=5))
         drawn.append(svg.text(svg.fit(name, share - 8, 12), left + share / 2, y + 19, "label", "middle"))
-    bottom = y + 48 + (min(len(machines), COLUMN) - 1) * 34 + BOX[1] / 2 + 4
+    bottom = y + 48 + (rows - 1) * 34 + BOX[1] / 2 + 4
     return "".join(drawn), width, bottom

@@ -55,9 +55,14 @@ class _Scene:
     link: Callable[[str], str]
 
 
-def rack_count(site: Site | None) -> int:
-    """How many racks there are to draw."""
-    return len(site.racks) if site else 0
+def racks_of(desired: Desired, site: Site | None) -> list[Rack]:
+    """Racks of the site file, and those that the layout knows but the site file does not (any more), in their order."""
+    racks = {rack.name: rack for rack in (site.racks if site else ())}
+    for node in desired.nodes:
+        place = node.place
+        if place.rack and place.rack not in racks:
+            racks[place.rack] = Rack(name=place.rack, row=place.row, datacenter=place.datacenter, zone=place.zone)
+    return _ordered(racks.values())
 
 
 def rack_picture(
@@ -69,9 +74,10 @@ def rack_picture(
 ) -> str:
     """`SHOWN` racks from number ``first`` on. ``phases`` by machine id; ``link`` makes the address of a machine's page."""
     machines = [_standing(node, phases) for node in desired.nodes]
-    racks = _ordered(site.racks if site else ())[first : first + SHOWN]
+    everything = racks_of(desired, site)
+    racks = everything[first : first + SHOWN]
     scene = _Scene({name: index % COLOURS for index, name in enumerate(_clusters(desired))}, link)
-    height = {rack.name: rack.units for rack in (site.racks if site else ())}
+    height = {rack.name: rack.units for rack in everything}
     loose = [m for m in machines if not 0 < m.unit <= height.get(m.rack, 0)]
     if first:
         loose = []
@@ -88,7 +94,8 @@ def rack_picture(
     swatches = [(f"cluster-{colour}", name) for name, colour in scene.colours.items()]
     swatches += [(f"lamp phase-{phase}", phase) for phase in _phases(machines)]
     part, y = svg.legend(swatches, y, width)
-    heading = f"{len(machines)} machines in {len(racks)} racks" if racks else f"{len(machines)} machines without racks"
+    number = len(everything)
+    heading = f"{len(machines)} machines in {number} racks" if racks else f"{len(machines)} machines without racks"
     return svg.picture("racks", width, y, heading, _description(racks, machines, loose), *drawn, part)
 
 
