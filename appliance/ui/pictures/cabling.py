@@ -127,7 +127,9 @@ def _track(scene: _Scene, order: list[str]) -> tuple[str, float, float]:
             labels.append(_beside(cable, at))
         elif pair <= at.keys():
             lines.append(_bow(scene, cable, at))
-            labels.append(_state(cable, *_below(at[cable.a], at[cable.b]), "middle"))
+            x, y = _below(at[cable.a], at[cable.b])
+            level = at[cable.a][1] == at[cable.b][1]
+            labels.append(_state(cable, x, y if level else max(at[cable.a][1], at[cable.b][1]) - step_y / 2, "middle"))
             room = BOW
     machines = [_machine(scene, who, *at[who]) for who in order]
     return "".join([*lines, *machines, *labels]), margin + across * step_x, (rows - 1) * step_y + BOX[1] + room
