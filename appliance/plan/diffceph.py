@@ -74,8 +74,9 @@ def _differences(now: CephLayout, before: CephLayout, names: Names) -> Iterator[
         yield from changed(title, ("on", hosts_before.get(kind, ""), hosts.get(kind, "")))
     yield from _osds(now.osds, before.osds, names)
     known = {budget.machine: (budget.memory_target, budget.fits) for budget in before.budgets}
-    new = [budget for budget in now.budgets if known.get(budget.machine) != (budget.memory_target, budget.fits)]
-    for line in budgets(new, names):
+    yield from budgets((budget for budget in now.budgets if budget.machine not in known), names)
+    other = [b for b in now.budgets if known.get(b.machine, (b.memory_target, b.fits)) != (b.memory_target, b.fits)]
+    for line in budgets(other, names):
         yield line if line.kind is LineKind.WAIT else DiffLine(kind=LineKind.CHANGE, text=line.text)
     yield from _pools(now, before)
 

@@ -89,7 +89,8 @@ def _changed_cluster(now: ClusterLayout, old: ClusterLayout, names: Names) -> It
     came = [who for who in now.members if who not in old.members]
     gone = [who for who in old.members if who not in now.members]
     if came:
-        yield create(f"{about}: {', '.join(names.get(who, who) for who in came)} join, in this order")
+        joins = "joins" if len(came) == 1 else "join, in this order"
+        yield create(f"{about}: {', '.join(names.get(who, who) for who in came)} {joins}")
     if gone:
         yield DiffLine(kind=LineKind.DESTROY, text=f"{about}: {_members(gone, names)} leave")
     yield from changed(
