@@ -108,12 +108,9 @@ def apply(client: Client, form: str, hash_: str, no_wait: bool) -> None:
 
 
 def _exit_code(made: dict[str, Any]) -> int:
-    """Steps are changes; without steps, what waits counts before a layout that is only to be recorded."""
-    if made["steps"]:
+    if made["changes"]:
         return EXIT_CHANGES
-    if made["waits"]:
-        return EXIT_WAITS
-    return EXIT_CHANGES if made["changes"] else EXIT_OK
+    return EXIT_WAITS if made["waits"] else EXIT_OK
 
 
 def _print_plan(made: dict[str, Any], form: str) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from appliance.engine.orders import OrderError
 from appliance.engine.settlement import settle
 from appliance.model.observed import Observed
-from appliance.model.plan import DiskChoice, DiskFate, LintFinding, Plan, Step, StepKind, Wait
+from appliance.model.plan import Desired, DiskChoice, DiskFate, LintFinding, Plan, Step, StepKind, Wait
 from appliance.model.site import Site
 from appliance.operations import audit, sites
 from appliance.operations.context import Actor, Appliance, Role
@@ -26,7 +26,7 @@ from appliance.operations.machines import observe
 from appliance.operations.rendering import operating_system, render_files
 from appliance.plan import make
 from appliance.plan.diff import render
-from appliance.plan.difflayout import differs
+from appliance.plan.difflayout import differs, names_of
 from appliance.plan.lint import lint
 from appliance.plan.stale import ChangedFact, changed_facts
 from appliance.store import allocations, artefacts, events, machines, orders, permits, plans, steps
@@ -66,7 +66,7 @@ class StepView:
 class PlanView:
     """A plan for people. ``diff`` is its text, ``disks`` every disk with its fate, ``lint`` findings (an ``error`` stops
     `apply_plan`). ``current``: no other plan was accepted since this one was made. ``relaid``: its layout is another one
-    than that of the plan before it."""
+    than that of the plan before it. ``names`` are those that it gives machines, by id."""
 
     hash: str
     parent: str
@@ -81,7 +81,9 @@ class PlanView:
     made_by: str
     accepted: float | None
     accepted_by: str
-    relaid: bool = False
+    relaid: bool
+    desired: Desired
+    names: Mapping[str, str]
 
     @property
     def changes(self) -> bool:
@@ -296,6 +298,8 @@ def _view(connection: Connection, row: PlanRow) -> PlanView:
         accepted=row.accepted,
         accepted_by=row.accepted_by,
         relaid=_relaid(connection, row),
+        desired=row.plan.desired,
+        names=names_of(row.plan.allocations, row.plan.desired),
     )
 
 
