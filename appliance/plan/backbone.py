@@ -67,30 +67,34 @@ class _Planner:
     declared: list[Link] = field(default_factory=list)
     pairs: list[Pair] = field(default_factory=list)
     waits: list[Wait] = field(default_factory=list)
+    heard: Heard | None = None
 
     def plan(self) -> BackboneLayout | None:
         self._declare()
         members = self._members()
-        heard = Heard()
-        if any(nic.neighbours for member in members.values() for nic in member.candidate.inventory.nics):
-            words = frozenset(link.b for link in self.declared if link.b[0] not in self.directory.candidates)
-            heard = listen(self.directory, members.values(), words)
         decision = decide(
             self.site,
             list(members.values()),
             declared=self.pairs,
             switched=bool(self.declared),
             standing=self.standing,
-            heard=heard,
+            listen=lambda: self._heard(members),
         )
         if decision.shape is None:
             self._wait(BACKBONE, WaitReason.LAYOUT, decision.why)
             return self.standing
-        order = self._order(decision.shape, members, heard)
+        order = self._order(decision.shape, members)
         if order is None:
             return self.standing
-        cables = self._cables(decision.shape, order, heard)
+        cables = self._cables(decision.shape, order, members)
         return self._layout(decision.shape, decision.why, order, cables)
+
+    def _heard(self, members: dict[str, Member]) -> Heard:
+        """What LLDP told; looked at once, and only when something depends on it."""
+        if self.heard is None:
+            words = frozenset(link.b for link in self.declared if link.b[0] not in self.directory.candidates)
+            self.heard = listen(self.directory, members.values(), words)
+        return self.heard
 
     def _wait(self, about: str, reason: WaitReason, text: str) -> None:
         self.waits.append(Wait(about=about, reason=reason, text=text))
@@ -144,7 +148,7 @@ class _Planner:
                 found[who] = Member(candidate=candidate, roles=roles, ports=ports)
         return found
 
-    def _order(self, shape: Shape, members: dict[str, Member], heard: Heard) -> tuple[str, ...] | None:
+    def _order(self, shape: Shape, members: dict[str, Member]) -> tuple[str, ...] | None:
         before = self.standing.members if self.standing else ()
         here = self.directory.candidates
         alive = [who for who in before if who in members or (who in self.kept and who not in here)]
@@ -161,17 +165,18 @@ class _Planner:
             return None
         if shape is Shape.RING:
             stands = alive if self.standing and self.standing.shape is shape else []
-            return tuple(ring(order, stands, self.pairs, [link.pair for link in heard.links]))
+            return tuple(ring(order, stands, self.pairs, [link.pair for link in self._heard(members).links]))
         return tuple(sorted(order, key=self.directory.rank))
 
     # ------------------------------------------------------------ cables
 
-    def _cables(self, shape: Shape, order: tuple[str, ...], heard: Heard) -> tuple[CableLayout, ...]:
+    def _cables(self, shape: Shape, order: tuple[str, ...], members: dict[str, Member]) -> tuple[CableLayout, ...]:
         wanted = [link for link in self.declared if self._belongs(link, frozenset(order))]
         if not self.pairs:
             wanted += [self.directory.oriented((a, ""), (b, "")) for a, b in wanted_pairs(shape, order)]
         if not wanted:
             return ()
+        heard = self._heard(members)
         found = compare(self.directory, wanted, heard.links)
         before: dict[frozenset[str], list[CableLayout]] = {}
         for cable in self.standing.cables if self.standing else ():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from agent.wire import Neighbour
 from appliance.model.network import CableState
@@ -63,19 +64,20 @@ class Directory:
         self.candidates = {candidate.id: candidate for candidate in candidates}
         self._rank = {who: _ranked(who, allocation) for who, allocation in kept.items()}
         self._names = {who: allocation.name for who, allocation in kept.items()}
-        self._owner: dict[str, str] = {}
-        self._named: dict[str, str] = {}
-        shared: set[str] = set()
         for who, candidate in self.candidates.items():
             self._rank[who] = _ranked(who, candidate.given)
             self._names[who] = candidate.name
-            for nic in candidate.inventory.nics:
-                self._owner[nic.mac] = who
-            for name in {candidate.name, candidate.inventory.hostname} - {""}:
-                if self._named.setdefault(name, who) != who:
-                    shared.add(name)
-        for name in shared:
-            del self._named[name]
+
+    @cached_property
+    def _owner(self) -> dict[str, str]:
+        """MAC → machine; a MAC that two machines have is nobody's."""
+        return _unique((nic.mac, who) for who, found in self.candidates.items() for nic in found.inventory.nics)
+
+    @cached_property
+    def _named(self) -> dict[str, str]:
+        """Name → machine. The names that we gave go before host names, which may be of an earlier life."""
+        given = _unique((found.name, who) for who, found in self.candidates.items())
+        return _unique((found.inventory.hostname, who) for who, found in self.candidates.items()) | given
 
     def rank(self, who: str) -> tuple[int, str]:
         """The order of ends: machines by their numbers, then switches."""
@@ -120,6 +122,15 @@ class Directory:
         if candidate is not None:
             port = dict(candidate.given.nics).get(port, port)
         return f"{self.name(who)}:{port}" if port else self.name(who)
+
+
+def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    shared = {""}
+    for key, who in pairs:
+        if found.setdefault(key, who) != who:
+            shared.add(key)
+    return {key: who for key, who in found.items() if key not in shared}
 
 
 def _ranked(who: str, allocation: Allocation) -> tuple[int, str]:

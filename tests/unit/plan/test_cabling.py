@@ -152,6 +152,13 @@ def test_neighbours_are_known_by_their_words(told: Neighbour, found: str) -> Non
     assert waits == ()
 
 
+def test_a_host_name_of_an_earlier_life_takes_no_name() -> None:
+    told = Neighbour(chassis="x", port="eth2", system="n2")
+    machines = [candidate(1, nics=ports(1, neighbours={2: told})), candidate(2), candidate(3, hostname="n2")]
+    layout, _ = form(site(backbone=BackboneSpec(shape=Shape.MESH)), machines)
+    assert states(layout) == {"m-1 m-2": "one-way", "m-1 m-3": "missing", "m-2 m-3": "missing"}
+
+
 def test_a_name_that_two_machines_have_is_nobodys() -> None:
     told = Neighbour(chassis="x", port="y", system="rackseed")
     machines = [candidate(1, nics=ports(1, neighbours={2: told}))]
