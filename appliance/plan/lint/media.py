@@ -9,6 +9,7 @@ from statistics import median
 
 from agent.wire import Disk, Inventory
 from appliance.model.ceph import DeviceClass, OsdLayout
+from appliance.model.plan import WaitReason
 from appliance.plan.lint.rule import ERROR, WARNING, Findings, counted, listed, rule
 from appliance.plan.lint.scene import Scene, disk_name
 from hwprofiles.normal import text_key
@@ -138,9 +139,7 @@ def unhealthy_osd_disk(scene: Scene) -> Findings:
 def osd_disk_in_use(scene: Scene) -> Findings:
     """Nothing is mounted or assembled on a disk that becomes an OSD: the write will be refused while it is."""
     for who, reference, role, disk in scene.taken:
-        fsid = scene.ceph.fsid if scene.ceph else ""
-        standing = any(signature.owner == fsid for signature in disk.content.signatures) if fsid else False
-        if disk.content.in_use and not standing:
+        if disk.content.in_use and not scene.of_ceph(disk):
             yield (
                 disk_name(reference),
                 f"is in use in {scene.name(who[0])}, and becomes {role}; writing will be refused",
@@ -149,14 +148,14 @@ def osd_disk_in_use(scene: Scene) -> Findings:
 
 @rule(WARNING, "use fewer slots, or more DB devices")
 def db_blast_radius(scene: Scene) -> Findings:
-    """The loss of a DB device takes no more than half of its host's OSDs (`ceph.md` §4)."""
+    """The loss of a DB or WAL device takes no more than half of its host's OSDs (`ceph.md` §4)."""
     found: dict[tuple[int, int], list[str]] = {}
-    for who, osds in scene.databases.items():
-        total = len(scene.by_host[who[0]])
-        if len(osds) * 2 > total:
-            found.setdefault((len(osds), total), []).append(scene.name(who[0]))
+    for who, slots in scene.slots.items():
+        total, taken = len(scene.by_host[who[0]]), len({slot.osd.number for slot in slots})
+        if taken * 2 > total:
+            found.setdefault((taken, total), []).append(scene.name(who[0]))
     for (lost, total), names in found.items():
-        where = f"{counted(len(names), 'DB device')} in {listed(names)}"
+        where = f"{counted(len(names), 'device')} in {listed(names)}"
         yield "db", f"{where}: each takes {lost} of its host's {counted(total, 'OSD')} with it"
 
 
@@ -173,7 +172,7 @@ def db_small(scene: Scene) -> Findings:
 @rule(WARNING, "choose flash for DB devices")
 def db_no_faster(scene: Scene) -> Findings:
     """A DB device does not spin: it is there to be faster than the data."""
-    slow = [(scene.name(who[0]), disk) for who, _, role, disk in scene.taken if role == "db" and disk.rotational]
+    slow = [(scene.name(who[0]), disk) for who, _, role, disk in scene.taken if role != "osd" and disk.rotational]
     if slow:
         yield "db", f"spinning disks as DB devices: {len(slow)}, in {listed(name for name, _ in slow)}"
 
@@ -208,32 +207,48 @@ def _memory(inventory: Inventory) -> int:
 def osd_memory_short(scene: Scene) -> Findings:
     """A machine promises its OSDs no more memory than it can: 4 GiB for each are at most 20 % of a hyperconverged
     machine's, 70 % of a storage machine's; below 2 GiB an OSD does not work well (`ceph.md` §4)."""
-    ceph = scene.ceph
-    if ceph is None:
-        return
-    budgets = {budget.machine: budget for budget in ceph.budgets}
+    budgets = {budget.machine: budget for budget in scene.ceph.budgets} if scene.ceph else {}
     for who, osds in scene.by_host.items():
-        inventory, budget = scene.inventory(who), budgets.get(who)
-        name, count = scene.name(who), counted(len(osds), "OSD")
+        budget, name, count = budgets.get(who), scene.name(who), counted(len(osds), "OSD")
         if budget is None or budget.osds != len(osds):
             yield name, f"has {count}, but memory is budgeted for {budget.osds if budget else 'none'}"
+        elif scene.waits(WaitReason.TOO_LITTLE_MEMORY, name):
             continue
-        if not budget.fits:
+        elif not budget.fits:
             yield name, f"{count} planned although the budget refuses: {budget.text}"
-            continue
-        if budget.memory_target < LEAST:
+        elif budget.memory_target < LEAST:
             yield (
                 name,
                 f"{budget.memory_target / GIB:.3g} GiB for each OSD; below {LEAST / GIB:g} it does not work well",
             )
-            continue
-        promised = len(osds) * budget.memory_target
-        memory = _memory(inventory) if inventory else budget.memory
-        allowed = memory * (SHARED if ceph.hyperconverged else OWN)
-        if promised > allowed:
-            kind = "hyperconverged" if ceph.hyperconverged else "storage"
-            text = f"{count} with {budget.memory_target / GIB:.3g} GiB each are {promised / GIB:.3g} GiB"
-            yield name, f"{text}; {allowed / GIB:.3g} of the {memory / GIB:.3g} GiB of a {kind} machine are for them"
+        else:
+            memory, allowed, kind = _share(scene, who)
+            promised = len(osds) * budget.memory_target
+            if memory and promised > allowed:
+                text = f"{count} with {budget.memory_target / GIB:.3g} GiB each are {promised / GIB:.3g} GiB"
+                yield (
+                    name,
+                    f"{text}; {allowed / GIB:.3g} of the {memory / GIB:.3g} GiB of a {kind} machine are for them",
+                )
+
+
+def _share(scene: Scene, who: str) -> tuple[int, float, str]:
+    """A machine's memory, what of it its OSDs may be promised, and what kind of machine that is."""
+    inventory = scene.inventory(who)
+    memory = _memory(inventory) if inventory else 0
+    hyperconverged = any(who in cluster.members for cluster in scene.plan.desired.clusters)
+    return (memory, memory * SHARED, "hyperconverged") if hyperconverged else (memory, memory * OWN, "storage")
+
+
+@rule(WARNING, "add memory, or take OSDs out one by one")
+def osd_memory_short_standing(scene: Scene) -> Findings:
+    """OSDs that stand have the memory that new ones must have; where the plan waits for memory, they don't."""
+    short = [name for who in scene.by_host if scene.waits(WaitReason.TOO_LITTLE_MEMORY, name := scene.name(who))]
+    if short:
+        yield (
+            "memory",
+            f"{counted(len(short), 'machine')} with OSDs and too little memory for all that fit: {listed(short)}",
+        )
 
 
 @rule(WARNING, "add memory")

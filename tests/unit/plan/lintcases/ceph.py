@@ -7,8 +7,8 @@ from typing import Any
 
 from appliance.model.availability import Availability, Gap, Tier
 from appliance.model.ceph import Bucket, Erasure, RuleLayout
-from appliance.model.machine import Phase
 from appliance.model.place import Level, Place
+from appliance.model.plan import WaitReason
 from tests.unit.plan.lintcases.case import case
 from tests.unit.plan.lintcases.sane import TB, Sane, who
 
@@ -164,6 +164,18 @@ case(
 case("pool-pg-num", lambda s: s.pool("files", pg_num=0))
 case("pg-num-uneven", lambda s: s.pool("files", pg_num=500))
 
+
+def lost(s: Sane) -> None:
+    """Rack 3 and 4 are gone, for good; the pools stand, and the plan says so."""
+    s.keep(range(1, 5))
+    s.of_ceph(pools=(s.ceph.pools[0],), capacity=())
+    s.pool("block", domains=2, heals=False)
+    s.services("mon", "m-1", "m-3", "appliance")
+    s.wait("block", WaitReason.TOO_FEW_DOMAINS)
+
+
+case("pool-degraded", lost, also="few-nodes")
+
 # ---------------------------------------------------------------- promises
 
 case("loss-below-min-size", lambda s: s.pool("block", min_size=3))
@@ -213,23 +225,19 @@ case("throughput-too-good", throughput(write_expected=11 * 10**9), throughput(re
 # ---------------------------------------------------------------- daemons
 
 
-def ready(s: Sane) -> None:
-    """Nothing runs yet: no machine is installed."""
-    for number in s.machines:
-        s.phase(number, Phase.READY)
-
-
 def daemons(kind: str, *numbers: int) -> Any:
     return lambda s: s.services(kind, *(who(number) for number in numbers))
 
 
-case("monitors-even", daemons("mon", 1, 3, 5, 7))
-case("monitors-even", daemons("mon", 1, 3), daemons("mon"), also="few-monitors")
+case("monitors-even", lambda s: (s.ready(), daemons("mon", 1, 3, 5, 7)(s)))
+case("monitors-even-standing", daemons("mon", 1, 3, 5, 7))
+case("monitors-even-standing", daemons("mon", 1, 3), also="few-monitors")
+case("few-monitors", daemons("mon"))
 case("few-monitors", daemons("mon", 1))
 case("service-not-on-member", daemons("mgr", 1, 3, 77))
 case("service-not-on-member", daemons("mds", 1, 3, 3))
-case("monitors-crowded", lambda s: (ready(s), daemons("mon", 1, 2, 3)(s)))
-case("monitors-crowded", lambda s: (ready(s), s.services("mon", "m-1", "m-2", "m-3", "m-5", "appliance")))
+case("monitors-crowded", lambda s: (s.ready(), daemons("mon", 1, 2, 3)(s)))
+case("monitors-crowded", lambda s: (s.ready(), s.services("mon", "m-1", "m-2", "m-3", "m-5", "appliance")))
 case("monitors-crowded-standing", daemons("mon", 1, 2, 3))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from agent.wire import Cpu
 from appliance.model.network import BondLayout, VlanLayout
 from appliance.model.place import Place, Rack
-from appliance.model.plan import Step, StepKind
+from appliance.model.plan import Step, StepKind, WaitReason
 from appliance.model.site import FirmwareBaseline, Repository
 from tests.unit.plan.lintcases.case import case
 from tests.unit.plan.lintcases.net import more
@@ -41,12 +41,12 @@ case("step-twice", twice)
 case(
     "node-twice",
     lambda s: s.change(nodes=(*s.plan.desired.nodes, replace(s.plan.desired.nodes[7], machine="m-1"))),
-    also="asn-twice loopback-twice node-number-twice osd-in-wrong-host planned-address-twice port-unknown rack-unit-twice",
+    also="asn-twice loopback-twice node-number-twice planned-address-twice port-unknown rack-unit-twice",
 )
 case("node-unknown", lambda s: s.machines.pop(8), also="osd-disk-missing")
 case("node-name-invalid", lambda s: s.node(1, name="n_1"), also="host-not-in-tree osd-in-wrong-host")
 case("node-number-twice", lambda s: s.node(1, number=2), lambda s: s.node(1, number=0))
-case("rack-unknown", lambda s: s.node(1, place=Place()))
+case("rack-unknown", lambda s: s.node(1, place=Place()), also="bucket-not-place")
 case(
     "rack-unit-twice",
     lambda s: s.node(1, place=Place(rack="r1", unit=2)),
@@ -82,10 +82,10 @@ def second(s: Sane, **facts: Any) -> None:
 case("machine-in-two-clusters", lambda s: second(s, name="pve2"), also="member-unknown")
 case("member-unknown", lambda s: s.node(1, cluster="other"))
 case("member-unknown", lambda s: s.node(1, cluster=""))
-case(
-    "cluster-too-large",
-    lambda s: spec(s, maximum=7),
-)
+case("cluster-too-large", lambda s: (s.ready(), spec(s, maximum=7)))
+case("cluster-above-maximum", lambda s: spec(s, maximum=7))
+case("cluster-orphaned", lambda s: (s.of_site(clusters=()), s.wait("pve", WaitReason.HELD)))
+case("member-absent", lambda s: s.change(nodes=s.plan.desired.nodes[:7]))
 case("cluster-name", lambda s: (s.cluster(name="a-name-of-16-let"), join(s, "a-name-of-16-let")))
 case("cluster-name", lambda s: (s.cluster(name="1pve"), join(s, "1pve")))
 
@@ -109,6 +109,12 @@ case(
     lambda s: s.cluster(votes=8),
     lambda s: s.cluster(quorum=4),
     lambda s: s.cluster(tolerates=5),
+)
+
+
+case(
+    "even-votes-wanted",
+    lambda s: (s.cluster(arbiter="", votes=8, quorum=5, tolerates=3), s.wait("pve", WaitReason.NO_QUORUM)),
 )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from agent.wire import Content, Cpu, Memory, Signature, Smart
 from appliance.model.ceph import CephSpec, DriveGroup
-from appliance.model.plan import DiskChoice, DiskFate
+from appliance.model.plan import DiskChoice, DiskFate, WaitReason
 from appliance.model.site import EraseGrant
 from tests.unit.plan.lintcases.case import case
 from tests.unit.plan.lintcases.sane import GIB, TB, Sane, disk, reference, who
@@ -136,9 +136,12 @@ case(
 case("osd-content-changed", lambda s: s.refer("HDD10", fingerprint="cd" * 32))
 case("osd-without-size", lambda s: s.osd(0, db_size=0))
 case("osd-without-size", lambda s: s.osd(0, db=None))
+case("osd-without-size", lambda s: s.osd(0, wal_size=GIB))
+case("osd-without-size", lambda s: s.osd(0, wal=s.ceph.osds[0].db))
 case("osd-without-class", lambda s: s.osd(0, device_class=""))
 case("osds-exceed-disk", lambda s: s.osd(0, data_size=16 * TB + 1))
 case("db-slots-exceed-device", lambda s: s.osd(0, db_size=TB), lambda s: s.osd(0, slot=1))
+case("db-slots-exceed-device", lambda s: s.osd(4, wal=s.ceph.osds[0].db, wal_size=GIB))
 case("osd-number-twice", lambda s: s.osd(0, number=1), also="bucket-item-unknown")
 case(
     "osd-not-in-member",
@@ -219,13 +222,20 @@ case(
     lambda s: s.budget(1, machine="m-99"),
     lambda s: s.observe(1, memory=Memory(total=128 * GIB)),
 )
+case("osd-memory-short-standing", lambda s: (s.budget(1, fits=False), s.wait("n1", WaitReason.TOO_LITTLE_MEMORY)))
+
+
+def alone(s: Sane) -> None:
+    """Host 1 stores only: it is in no cluster."""
+    members = s.plan.desired.clusters[0].members[1:]
+    s.node(1, cluster="")
+    s.cluster(members=members, arbiter="", votes=7, quorum=4, tolerates=3)
+
+
 case(
     "osd-memory-tight",
-    lambda s: (
-        s.of_ceph(hyperconverged=False),
-        s.observe(1, memory=Memory(total=56 * GIB)),
-        s.budget(1, memory_target=6 * GIB),
-    ),
+    lambda s: (alone(s), s.observe(1, memory=Memory(total=56 * GIB)), s.budget(1, memory_target=6 * GIB)),
+    also="few-nodes",
 )
 case("osd-threads-tight", lambda s: s.observe(1, cpu=Cpu(model="AMD EPYC 7232P", vendor="AuthenticAMD", threads=8)))
 

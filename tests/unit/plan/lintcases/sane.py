@@ -43,7 +43,7 @@ from appliance.model.network import (
 )
 from appliance.model.observed import Observed, ObservedMachine
 from appliance.model.place import Level, Place, Rack
-from appliance.model.plan import Allocation, Desired, LintFinding, NodeLayout, Plan
+from appliance.model.plan import Allocation, Desired, LintFinding, NodeLayout, Plan, Wait, WaitReason
 from appliance.model.site import ProvisioningNetwork, Site
 from appliance.plan.layout import partition_guids
 from appliance.plan.lint import ERROR, lint
@@ -155,9 +155,11 @@ def host_network(number: int) -> HostNetwork:
         ("public", Plane.STORAGE_PUBLIC, "bond0.30", f"10.1.30.{number}/24", ""),
         ("copies", Plane.STORAGE_CLUSTER, "bond0.31", f"10.1.31.{number}/24", ""),
     )
-    users = ("", "ring0", "bond0", "bond0")
+    users = (("", 1500), ("ring0", 1500), ("bond0", 9000), ("bond0", 9000))
     return HostNetwork(
-        ports=tuple(PortLayout(mac=mac(number, n), name=f"nic{n}", user=user) for n, user in enumerate(users)),
+        ports=tuple(
+            PortLayout(mac=mac(number, n), name=f"nic{n}", user=user, mtu=mtu) for n, (user, mtu) in enumerate(users)
+        ),
         bonds=(BondLayout(name="bond0", ports=("nic2", "nic3"), mode="802.3ad", lacp_rate="fast", mtu=9000),),
         vlans=(
             VlanLayout(name="nic0.10", raw="nic0", vlan=10),
@@ -486,6 +488,15 @@ class Sane:
     def budget(self, number: int, /, **facts: Any) -> None:
         changed = (replace(b, **facts) if b.machine == who(number) else b for b in self.ceph.budgets)
         self.of_ceph(budgets=tuple(changed))
+
+    def wait(self, about: str, reason: WaitReason) -> None:
+        """The plan says that it waits."""
+        self.plan = replace(self.plan, waits=(*self.plan.waits, Wait(about=about, reason=reason, text="it waits")))
+
+    def ready(self) -> None:
+        """No machine is installed yet."""
+        for number in self.machines:
+            self.phase(number, Phase.READY)
 
     def services(self, kind: str, *machines: str) -> None:
         """Daemons of one kind, instead of those that are there."""
