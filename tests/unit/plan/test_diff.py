@@ -88,7 +88,8 @@ def test_a_ninth_node(golden: Golden) -> None:
         ),
     )
     steps = tuple(step for step in after.plan.steps if step.machine not in known)
-    plan = replace(after.plan, steps=steps, disks=tuple(d for d in after.plan.disks if d.machine not in known))
+    disks = tuple(d for d in after.plan.disks if d.machine not in known or d.fate is not DiskFate.ERASE)
+    plan = replace(after.plan, steps=steps, disks=disks)
     text = render(plan, observed, before.plan.desired)
     golden.check("diff/ninth-node.txt", text)
     for serial in ("NV01A", "BOOT01", "HD04A"):
