@@ -96,7 +96,7 @@ class _Diff:
     def lines(self) -> Iterator[DiffLine]:
         yield DiffLine(kind=LineKind.SUMMARY, text=summary(self.plan, self.before))
         layout = list(difflayout.lines(self.plan.desired, self.before, self.index.names))
-        if not self.plan.steps and difflayout.differs(self.plan.desired, self.before):
+        if self.plan.changes and not self.plan.steps:
             text = "The layout is another one than the one accepted before; applying this plan records it, and does nothing."
             yield DiffLine(kind=LineKind.SUMMARY, text=text)
         yield from layout
