@@ -63,6 +63,18 @@ def layout(client: Client, form: str, hash_: str) -> None:
     print_json(document if form == "json" else document["desired"])
 
 
+@plan.command("crush")
+@click.argument("hash_", metavar="[HASH]", default=NEWEST)
+@connected
+def crush(client: Client, form: str, hash_: str) -> None:
+    """The CRUSH map as text, for crushtool -c. Without HASH of the plan that was made last."""
+    document = client.get(f"/plans/{hash_}/crush")
+    if form == "json":
+        print_json(document)
+    else:
+        click.echo(document["text"].rstrip("\n"))
+
+
 @click.command()
 @click.argument("what", metavar="WHAT")
 @click.option("--plan", "hash_", metavar="HASH", default=NEWEST, help="The plan to ask; the one made last without it.")

@@ -37,12 +37,6 @@ def lines(now: Desired, before: Desired | None, names: Names) -> Iterator[DiffLi
         yield from availability_lines(now.availability)
 
 
-def differs(now: Desired, before: Desired | None) -> bool:
-    """Whether the layout is another one than ``before``; the availability follows from the rest, so it does not count."""
-    old = before or Desired()
-    return (now.nodes, now.clusters, now.ceph, now.backbone) != (old.nodes, old.clusters, old.ceph, old.backbone)
-
-
 # ---------------------------------------------------------------- clusters
 
 

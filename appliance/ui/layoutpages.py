@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flask import Blueprint, render_template, request, url_for
+from flask import Blueprint, Response, render_template, request, url_for
 from markupsafe import Markup
 
 from appliance.operations import layouts
@@ -40,8 +40,9 @@ class Pictures:
 
 
 def add_routes(blueprint: Blueprint) -> None:
-    """``/plans/<hash>/layout`` and ``/plans/<hash>/explain``."""
+    """``/plans/<hash>/layout``, ``/plans/<hash>/crush.txt`` and ``/plans/<hash>/explain``."""
     blueprint.add_url_rule("/plans/<hash_>/layout", "show_layout", show_layout)
+    blueprint.add_url_rule("/plans/<hash_>/crush.txt", "show_crush", show_crush)
     blueprint.add_url_rule("/plans/<hash_>/explain", "explain_plan", explain_plan)
 
 
@@ -66,6 +67,12 @@ def show_layout(hash_: str) -> str:
         cable_words=CABLE_WORDS,
         ports={port.mac: port.name for node in desired.nodes for port in node.network.ports},
     )
+
+
+def show_crush(hash_: str) -> Response:
+    """The CRUSH map as text."""
+    _, text = layouts.show_crush(appliance(), asking(), hash_)
+    return Response(text, mimetype="text/plain")
 
 
 def explain_plan(hash_: str) -> tuple[str, int] | str:

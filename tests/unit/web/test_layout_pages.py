@@ -15,6 +15,7 @@ from appliance.cli import plan as plan_command
 from appliance.model.plan import Plan
 from appliance.operations import sessions, sites
 from appliance.operations.context import SYSTEM, Appliance, Role
+from appliance.plan import crush
 from appliance.plan.diff import render
 from appliance.store import plans as table
 from appliance.store.plans import PlanState
@@ -99,6 +100,21 @@ def test_layout_and_explain_in_the_api(app: Appliance, person: Callable[[str], P
     assert viewer.get("/api/v1/plans/ffffffffffff/layout").status_code == 404
 
 
+def test_the_crush_map(app: Appliance, person: Callable[[str], Person], browser: FlaskClient) -> None:
+    viewer = person("viewer")
+    scene = eight(Workshop())
+    hash_ = keep(app, scene)
+    found = viewer.get(f"/api/v1/plans/{hash_}/crush").json
+    assert found["hash"] == hash_
+    assert found["text"] == crush.text(scene.plan.desired.ceph)
+    assert f'href="/plans/{hash_}/crush.txt"' in page(browser, f"/plans/{hash_}/layout")
+    text = browser.get(f"/plans/{hash_}/crush.txt", base_url="https://10.20.0.1:8443")
+    assert (text.mimetype, text.text) == ("text/plain", found["text"])
+    without = viewer.get(f"/api/v1/plans/{keep(app, plain(Workshop()))}/crush")
+    assert without.status_code == 404
+    assert "has no Ceph" in without.json["detail"]
+
+
 def test_only_another_layout(app: Appliance, person: Callable[[str], Person], browser: FlaskClient) -> None:
     """No steps, but the layout is not the accepted one: that can be applied, and is then the accepted one."""
     scene = eight(Workshop())
@@ -112,7 +128,7 @@ def test_only_another_layout(app: Appliance, person: Callable[[str], Person], br
     with app.store.write() as connection:
         table.accept(connection, hash_, by="otto", at=app.clock.now())
         table.set_state(connection, hash_, PlanState.DONE)
-    again = replace(plan, parent=hash_, hash="cd" * 32)
+    again = replace(plan, parent=hash_, hash="cd" * 32, changes=False)
     keep(app, replace(scene, before=plan.desired), again)
     made = operator.get(f"/api/v1/plans/{again.hash}").json
     assert (made["changes"], made["relaid"]) == (False, False)
