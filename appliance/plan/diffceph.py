@@ -71,7 +71,11 @@ def _differences(now: CephLayout, before: CephLayout, names: Names) -> Iterator[
     yield from _members(now, before, names)
     hosts_before, hosts = _services(before, names), _services(now, names)
     for kind, title in SERVICES.items():
-        yield from changed(title, ("on", hosts_before.get(kind, ""), hosts.get(kind, "")))
+        old, new = hosts_before.get(kind, ""), hosts.get(kind, "")
+        if new and not old:
+            yield create(f"{title}: {new}")
+        else:
+            yield from changed(title, ("on", old, new))
     yield from _osds(now.osds, before.osds, names)
     known = {budget.machine: (budget.memory_target, budget.fits) for budget in before.budgets}
     yield from budgets((budget for budget in now.budgets if budget.machine not in known), names)

@@ -23,7 +23,7 @@ _WORDS = {
     Paths.PORT: "goes over one port",
     Paths.SWITCH: "goes over ports that lead to one switch",
     Paths.UNKNOWN: "goes over ports whose switches are not known (no LLDP heard)",
-    Paths.TWO: "goes over ports to two switches",
+    Paths.TWO: "goes over ports to two switches or machines",
 }
 _CURES = {
     Paths.NONE: "give the network a carrier and its machines the ports",
