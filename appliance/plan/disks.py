@@ -8,7 +8,7 @@ serial, a protected disk is never chosen.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from agent.wire import Disk
@@ -29,12 +29,19 @@ __all__ = ["Claims", "DiskPlan", "by_machine", "choose", "claims", "show_disk", 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskPlan:
     """``system`` is the disk to install on, None when the plan has to wait for ``wait``. ``systems`` are all disks that the
-    system takes: two for a mirror, which is chosen although it has to wait. ``choices`` has all disks."""
+    system takes: two for a mirror, which is chosen although it has to wait; ``chosen`` are their choices. ``tell`` makes
+    the choices of all disks: on demand, because the layout says more about most of them."""
 
-    choices: tuple[DiskChoice, ...]
+    tell: Callable[[], tuple[DiskChoice, ...]]
+    chosen: tuple[DiskChoice, ...] = ()
     system: Disk | None = None
     systems: tuple[Disk, ...] = ()
     wait: Wait | None = None
+
+    @property
+    def choices(self) -> tuple[DiskChoice, ...]:
+        """All disks, in their order."""
+        return self.tell()
 
 
 def claims(site: Site, machines: Iterable[ObservedMachine]) -> Claims:
@@ -165,20 +172,19 @@ class _Chooser:
     def waits(self, reason: WaitReason, text: str, selector: int = -1) -> DiskPlan:
         """Nothing is erased; every disk says why."""
         return DiskPlan(
-            choices=tuple(self.keep(disk, selector, waiting=True) for disk in self.disks),
+            tell=lambda: tuple(self.keep(disk, selector, waiting=True) for disk in self.disks),
             wait=Wait(about=self.name, reason=reason, text=text),
         )
 
     def take(self, system: Disk, selector: int) -> DiskPlan:
         """Install on ``system``; everything else is kept."""
         why = f"the one disk that fits ({show_selector(self.selector(selector))}); {self._free_because(system)}"
-        choices = [
-            _choice(self.machine, disk, DiskFate.ERASE, DiskRoleName.SYSTEM.value, why)
-            if disk is system
-            else self.keep(disk, selector)
-            for disk in self.disks
-        ]
-        return DiskPlan(choices=tuple(choices), system=system, systems=(system,))
+        erased = _choice(self.machine, system, DiskFate.ERASE, DiskRoleName.SYSTEM.value, why)
+
+        def tell() -> tuple[DiskChoice, ...]:
+            return tuple(erased if disk is system else self.keep(disk, selector) for disk in self.disks)
+
+        return DiskPlan(tell=tell, chosen=(erased,), system=system, systems=(system,))
 
     def mirror(self, systems: list[Disk], selector: int) -> DiskPlan:
         """The disks of a mirror are chosen and shown; nothing is erased, as it can't be installed yet."""
@@ -187,21 +193,24 @@ class _Chooser:
         smallest = min(disk.size for disk in systems)
         unlike = "" if len({disk.size for disk in systems}) == 1 else f"; only {show_size(smallest)} of it is used"
         later = "nothing is written while the machine waits"
-        choices = [
-            _choice(
+        halves = {
+            id(disk): _choice(
                 self.machine,
                 disk,
                 DiskFate.KEEP,
                 DiskRoleName.SYSTEM.value,
                 f"{fits}; {self._free_because(disk)}{unlike if disk.size > smallest else ''}; {later}",
             )
-            if any(disk is one for one in systems)
-            else self.keep(disk, selector, waiting=True)
-            for disk in self.disks
-        ]
+            for disk in systems
+        }
+
+        def tell() -> tuple[DiskChoice, ...]:
+            return tuple(halves.get(id(disk)) or self.keep(disk, selector, waiting=True) for disk in self.disks)
+
         text = f"its system disk is mirrored on {shown}; installing a mirrored system disk comes later"
         return DiskPlan(
-            choices=tuple(choices),
+            tell=tell,
+            chosen=tuple(halves.values()),
             systems=tuple(systems),
             wait=Wait(about=self.name, reason=WaitReason.NOT_EXECUTABLE, text=text),
         )

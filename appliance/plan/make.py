@@ -119,6 +119,7 @@ class _Planner:
     ready: list[tuple[Candidate, DiskPlan]] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     waits: list[Wait] = field(default_factory=list)
+    found: dict[str, DiskPlan] = field(default_factory=dict)
     disks: dict[str, tuple[DiskChoice, ...]] = field(default_factory=dict)
     facts: list[Fact] = field(default_factory=list)
     layout: Layout | None = None
@@ -170,12 +171,12 @@ class _Planner:
 
     def _candidate(self, machine: ObservedMachine, name: str, profile: Profile) -> Wait | None:
         found = choose(machine, name, profile, self.claims)
-        self.disks[machine.machine.id] = found.choices
+        self.found[machine.machine.id] = found
         given = found.wait or self._port(machine, name) or self.places.give(machine, profile.name)
         one = given if isinstance(given, Wait) else self._add(machine, profile, given, found.systems, standing=False)
         wait = one if isinstance(one, Wait) else self._later(one)
         if wait is not None:
-            self.disks[machine.machine.id] = tuple(_kept(choice) for choice in found.choices)
+            self.found[machine.machine.id] = _waiting(found)
         elif isinstance(one, Candidate):
             self.ready.append((one, found))
         if isinstance(one, Candidate) and wait is not None:
@@ -248,8 +249,8 @@ class _Planner:
         for choice in self.layout.choices:
             members.setdefault(choice.machine, []).append(choice)
         for who, choices in members.items():
-            system = [choice for choice in self.disks.get(who, ()) if choice.role == "system"]
-            self.disks[who] = (*system, *choices)
+            self.disks[who] = (*(self.found[who].chosen if who in self.found else ()), *choices)
+        self.disks |= {who: found.choices for who, found in self.found.items() if who not in members}
         osds = self.layout.desired.ceph.osds if self.layout.desired.ceph else ()
         assigned = facts.assigned_keys(osds)
         for one, found in self.ready:
@@ -277,7 +278,7 @@ class _Planner:
         """Steps and facts of one machine. ``assigned`` are the keys of its disks that the layout gives a role."""
         if found.system is None:
             return
-        choice = next(choice for choice in found.choices if choice.fate is DiskFate.ERASE)
+        choice = found.chosen[0]
         image = self.images[self.site.operating_system]
         one = replace(one, given=self.allocations[one.id])
         install, boot = install_steps(self.site, one, choice, found.system, image)
@@ -315,6 +316,11 @@ _FATES = {DiskFate.ERASE: 0, DiskFate.ASSIGN: 1, DiskFate.KEEP: 2}
 
 def _disk(choice: DiskChoice) -> tuple[int, str, str, int]:
     return _FATES[choice.fate], choice.serial, choice.wwn, choice.size
+
+
+def _waiting(found: DiskPlan) -> DiskPlan:
+    """The same when the machine waits after all."""
+    return replace(found, tell=lambda: tuple(map(_kept, found.choices)), chosen=tuple(map(_kept, found.chosen)))
 
 
 def _kept(choice: DiskChoice) -> DiskChoice:
