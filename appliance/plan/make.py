@@ -252,11 +252,11 @@ class _Planner:
             self.disks[who] = (*(self.found[who].chosen if who in self.found else ()), *choices)
         self.disks |= {who: found.choices for who, found in self.found.items() if who not in members}
         osds = self.layout.desired.ceph.osds if self.layout.desired.ceph else ()
-        assigned = facts.assigned_keys(osds)
-        for one, found in self.ready:
-            self._install(one, found, assigned.pop(one.id, []))
         before = {osd.number for osd in standing.ceph.osds} if standing.ceph else set()
         new = facts.assigned_keys(osd for osd in osds if osd.number not in before)
+        assigned = facts.assigned_keys(osds) if before else dict(new)
+        for one, found in self.ready:
+            self._install(one, found, assigned.pop(one.id, []))
         for one in self.candidates:
             if one.id in new and one.id in assigned:
                 self.facts += facts.machine_facts(one.machine, new[one.id])
