@@ -196,7 +196,7 @@ class _Chooser:
                 f"{fits}; {self._free_because(disk)}{unlike if disk.size > smallest else ''}; {later}",
             )
             if any(disk is one for one in systems)
-            else self.keep(disk, selector, waiting=True)
+            else self.keep(disk, selector)
             for disk in self.disks
         ]
         text = f"its system disk is mirrored on {shown}; installing a mirrored system disk comes later"
