@@ -89,10 +89,12 @@ def test_a_single_system_disk_is_one_of_systems(workshop: Any) -> None:
     found = chosen(workshop, workshop.disk("M1"), workshop.disk("BIG", 4000), profile=profile)
     assert found.system is not None
     assert found.systems == (found.system,)
+    assert found.system_choices == tuple(choice for choice in found.choices if choice.role == "system")
 
 
 def test_the_same_disks_are_chosen_in_any_order(workshop: Any) -> None:
     for name in NAMES:
         disks, site = scenes(workshop)[name]
         if name != "mirror-with-twins":
-            assert chosen(workshop, *disks, site=site) == chosen(workshop, *reversed(disks), site=site)
+            there, back = (chosen(workshop, *some, site=site) for some in (disks, list(reversed(disks))))
+            assert (there.choices, there.systems, there.wait) == (back.choices, back.systems, back.wait)
