@@ -197,7 +197,7 @@ def availability_lines(found: Availability) -> Iterator[DiffLine]:
     text = f"tier {found.reached} is reached" + (f", tier {found.wanted} is wanted" if found.wanted else "")
     yield DiffLine(kind=LineKind.WAIT if below else LineKind.CREATE, text=text)
     for service in found.services:
-        yield create(f"{service.service} {survival_text(service)}")
+        yield create(f"{service.service}: {survival_text(service)}")
     for gap in found.gaps:
         yield DiffLine(kind=LineKind.WAIT, text=f"for tier {gap.tier}, {gap.about}: {gap.text}")
 
@@ -206,7 +206,7 @@ def survival_text(service: ServiceAvailability) -> str:
     """What a service survives, in words."""
     survives = f"survives the loss of a {service.survives}" if service.survives else "survives no loss"
     heals = ", and heals" if service.heals else ""
-    return f"{survives}{heals}{': ' + service.text if service.text else ''}"
+    return f"{survives}{heals}{f' ({service.text})' if service.text else ''}"
 
 
 # ---------------------------------------------------------------- one machine
