@@ -251,7 +251,18 @@ def no_group_for_the_profile(w: Any) -> Scene:
 
 
 def no_role_and_no_group(w: Any) -> Scene:
-    return Scene(disks=hdds(w, 1), profile="generic-x86-64")
+    return Scene(disks=hdds(w, 1), profile="raspberry-pi-5")
+
+
+def a_small_edge_machine(w: Any) -> Scene:
+    return Scene(
+        disks=[nvme(w, 0, 500), ssd(w, 0)], profile="generic-x86-64", memory=32, threads=8, hyperconverged=True
+    )
+
+
+def all_disks_have_foreign_data(w: Any) -> Scene:
+    """The HDDs are meant, so the NVMe does not become an OSD in their place."""
+    return Scene(disks=[*become(hdds(w, 2), w.foreign), nvme(w, 0)])
 
 
 def a_role_that_wants_exactly_two(w: Any) -> Scene:
@@ -385,6 +396,8 @@ SCENES: list[Callable[[Any], Scene]] = [
     groups_that_make_no_sense,
     no_group_for_the_profile,
     no_role_and_no_group,
+    a_small_edge_machine,
+    all_disks_have_foreign_data,
     a_role_that_wants_exactly_two,
     what_is_on_disks,
     erasure_is_granted,
