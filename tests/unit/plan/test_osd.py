@@ -445,3 +445,27 @@ def test_scene(scene: Callable[[Any], Scene], workshop: Any, golden: Any) -> Non
     assert sorted(choice.serial for choice in found.choices) == sorted(disks)
     assert all(choice.why for choice in found.choices)
     golden.check(f"disks/{scene.__name__.replace('_', '-')}.txt", text(found))
+
+
+def test_disks_in_use_by_ceph_are_no_system_disks(workshop: Any) -> None:
+    """Of a machine in service everything in use is taken for its system at first."""
+    before = Scene(disks=[*hdds(workshop, 2), nvme(workshop, 0)])
+    accepted = standing(workshop, before)
+    candidate, _ = made(workshop, replace(before, disks=become(before.disks, LVM_OSD)))
+    running = replace(candidate, system=candidate.inventory.disks, standing=True)
+    site = workshop.site()
+    found = plan_osds(site, PLAIN, running, claims(site, [candidate.machine]), accepted, hyperconverged=False)
+    assert found.osds == accepted
+    assert [choice.serial for choice in found.choices] == ["HD0", "HD1", "NV0"]
+    fresh = plan_osds(
+        site, PLAIN, replace(running, standing=False), claims(site, [candidate.machine]), accepted, hyperconverged=False
+    )
+    assert fresh.osds == ()
+
+
+def test_osds_of_other_machines_are_ignored(workshop: Any) -> None:
+    scene = Scene(disks=hdds(workshop, 2))
+    other = tuple(replace(osd, machine="m-2") for osd in standing(workshop, scene))
+    _, found = made(workshop, replace(scene, standing=other))
+    assert [osd.number for osd in found.osds] == [-1, -1]
+    assert found.waits == ()
