@@ -138,9 +138,9 @@ class DiskRef:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OsdLayout:
     """One OSD. ``number`` is its planned id; Ceph gives the real one. ``data_size`` of the disk it takes (several OSDs may
-    share a disk: ``part`` counts them from 0), ``db`` its DB device with ``db_size`` and ``slot`` (0 for the first), None when
-    the DB lives on the data device; ``wal`` likewise, None when the WAL lives with the DB. ``weight`` is in TiB, as CRUSH
-    counts. ``group`` is the drive group that chose it."""
+    share a disk: ``part`` counts them from 0), ``db`` its DB device with ``db_size`` and ``slot`` (0 for the first), None
+    when the DB lives on the data device; ``wal`` likewise, None when the WAL lives with the DB. ``weight`` is in TiB, as
+    CRUSH counts. ``group`` is the drive group that chose it."""
 
     number: int
     machine: str
