@@ -24,7 +24,7 @@ from appliance.plan.reject import device_findings
 from appliance.plan.verdict import Claims
 from appliance.site.load import load_text
 from hwprofiles.loader import load_profiles
-from hwprofiles.normal import serial_key
+from hwprofiles.normal import PLACEHOLDERS, clean, serial_key
 from hwprofiles.profile import Bytes, DiskRole, DiskRoleName, DiskSelector, Profile
 from hwprofiles.profile import Content as Wanted
 
@@ -356,3 +356,9 @@ def test_new_osds_have_the_memory(scene: Scene) -> None:
             assert len(found.osds) * FLOOR <= share
             assert found.budget is not None and found.budget.fits
             assert found.budget.memory_target * len(found.osds) <= share
+
+
+@LAWS
+@given(st.one_of(st.text(), st.text("aAxX0 -.1", max_size=6), st.sampled_from(sorted(PLACEHOLDERS)).map(str.upper)))
+def test_the_short_way_to_a_serial_is_the_long_one(text: str) -> None:
+    assert serial_key(text) == clean(text).upper()
