@@ -88,7 +88,9 @@ def _changed_cluster(now: ClusterLayout, old: ClusterLayout, names: Names) -> It
         joins = "joins" if len(came) == 1 else "join, in this order"
         yield create(f"{about}: {', '.join(names.get(who, who) for who in came)} {joins}")
     if gone:
-        yield DiffLine(kind=LineKind.DESTROY, text=f"{about}: {_members(gone, names)} {'leaves' if len(gone) == 1 else 'leave'}")
+        yield DiffLine(
+            kind=LineKind.DESTROY, text=f"{about}: {_members(gone, names)} {'leaves' if len(gone) == 1 else 'leave'}"
+        )
     yield from changed(
         about,
         ("arbiter", _arbiter(old, names), _arbiter(now, names)),
