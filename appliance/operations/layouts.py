@@ -61,7 +61,9 @@ def show_crush(app: Appliance, actor: Actor, hash_: str) -> tuple[str, str]:
     with app.store.read() as connection:
         row = find_plan(connection, hash_)
     if row.plan.desired.ceph is None:
-        raise NotFound(f"plan {row.hash[:12]} has no Ceph, and so no CRUSH map: see what waits, or the site file (ceph: …)")
+        raise NotFound(
+            f"plan {row.hash[:12]} has no Ceph, and so no CRUSH map: see what waits, or the site file (ceph: …)"
+        )
     return row.hash, crush.text(row.plan.desired.ceph)
 
 

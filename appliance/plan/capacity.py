@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -27,10 +28,12 @@ def capacity(
     buckets: Sequence[Bucket],
     *,
     site: Site | None = None,
+    terrain: Terrain | None = None,
 ) -> tuple[Capacity, ...]:
     """For each pool one entry for the loss of a host, and one for the loss of its failure domain when that is larger. With
-    ``site`` the ports of its storage network tell how long healing takes, else those of the profile's storage role."""
-    terrain = Terrain(buckets, osds)
+    ``site`` the ports of its storage network tell how long healing takes, else those of the profile's storage role.
+    ``terrain`` saves a second look at the tree."""
+    terrain = terrain or Terrain(buckets, osds)
     network = storage_networks(site, spec.public, spec.cluster)[1] if site else None
     rates = {member.name: storage_rate(member, network) for member in members}
     shapes: dict[tuple[object, ...], tuple[Capacity, ...]] = {}
@@ -69,17 +72,17 @@ def _safe(amount: int) -> int:
 def storable(inside: Iterable[tuple[int, ...]], copies: int, each: int = 1) -> int:
     """What each of ``copies`` copies can hold with at most ``each`` of them in a domain, and those on distinct parts of it.
     0 when they have no room at all."""
-    parts = list(inside)
     if each == 1:
-        return usable((sum(part) for part in parts), copies)
-    needed = -(-copies // each)
-    if sum(len(part) >= each for part in parts) < needed:
+        return usable((sum(part) for part in inside), copies)
+    kinds = [(Counter(part).items(), number) for part, number in Counter(tuple(sorted(p)) for p in inside).items()]
+    if sum(number for part, number in kinds if sum(times for _, times in part) >= each) < -(-copies // each):
         return 0
-    low, high = 0, sum(map(sum, parts)) // copies
+    low, high = 0, sum(size * times * number for part, number in kinds for size, times in part) // copies
     while low < high:
         middle = (low + high + 1) // 2
-        room = sum(min(each * middle, sum(min(size, middle) for size in part)) for part in parts)
-        low, high = (middle, high) if room >= copies * middle else (low, middle - 1)
+        rooms = ((sum(min(size, middle) * times for size, times in part), number) for part, number in kinds)
+        enough = sum(min(each * middle, room) * number for room, number in rooms) >= copies * middle
+        low, high = (middle, high) if enough else (low, middle - 1)
     return low
 
 
@@ -114,7 +117,8 @@ def _hours(
     inside = [host for host in hosts if name in {host.name, host.above.get(pool.domain.value)}]
     if level is domains.level:
         lost = domains.weights[name]
-        receivers = [host for host in hosts if host not in inside]
+        gone = {host.name for host in inside}
+        receivers = [host for host in hosts if host.name not in gone]
     else:
         lost = domains.inside[name][at]
         bound = len(domains) * pool.per_domain <= pool.size

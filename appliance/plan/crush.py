@@ -22,6 +22,7 @@ from appliance.plan.order import natural
 
 ROOT = "default"
 ROOT_LEVEL = "root"
+TIB = 1 << 40
 MAX_WEIGHT = 65_535
 """TiB that a bucket may weigh: CRUSH counts in 16.16 fixed point, 32 bits (`ceph.md` §2)."""
 TYPES = ("osd", "host", "chassis", "rack", "row", "pdu", "pod", "room", "datacenter", "zone", "region", "root")

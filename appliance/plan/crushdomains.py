@@ -11,8 +11,9 @@ Two facts decide whether copies can be spread over some domains (`ceph.md` §2, 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from appliance.model.ceph import Bucket, OsdLayout
 from appliance.model.place import Level
@@ -28,45 +29,41 @@ EVEN = 2 / 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """A host with OSDs of one class: bytes of each OSD, and the bucket that it hangs below, by level."""
+    """A host with OSDs of one class: bytes of each OSD and of all, and the bucket that it hangs below, by level."""
 
     name: str
     osds: tuple[int, ...]
+    weight: int
     above: Mapping[str, str]
-
-    @property
-    def weight(self) -> int:
-        return sum(self.osds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Domains:
     """All domains of one level below a root that hold OSDs of one class. ``inside`` are the bytes of what is chosen next in
-    each: of its hosts, or of the OSDs of a host. ``strays`` are hosts that hang below no bucket of this level."""
+    each: of its hosts, or of the OSDs of a host; ``weights`` their sums. ``strays`` are hosts that hang below no bucket of
+    this level."""
 
     level: Level
     inside: Mapping[str, tuple[int, ...]]
+    weights: Mapping[str, int]
     strays: tuple[str, ...] = ()
-
-    @property
-    def weights(self) -> dict[str, int]:
-        """Bytes of each domain."""
-        return {name: sum(parts) for name, parts in self.inside.items()}
 
     def __len__(self) -> int:
         return len(self.inside)
 
 
 class Terrain:
-    """The tree, seen from its hosts. Built once for a plan; what is asked twice is remembered."""
+    """The tree, seen from its hosts. Made once for a plan; what is asked twice is remembered."""
 
     def __init__(self, buckets: Sequence[Bucket], osds: Iterable[OsdLayout]) -> None:
         self._paths = _paths(buckets)
-        self._hosts = {item: b.name for b in buckets if b.level == Level.HOST for item in b.items}
+        homes = {item: bucket.name for bucket in buckets if bucket.level == Level.HOST for item in bucket.items}
         self._sizes: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-        for osd in sorted(osds, key=lambda osd: osd.number):
-            self._sizes[osd.device_class][self._hosts[f"osd.{osd.number}"]].append(osd.data_size)
-        self._remembered: dict[tuple[str, str], tuple[Host, ...]] = {}
+        for osd in sorted(osds, key=attrgetter("number")):
+            self._sizes[osd.device_class][homes[f"osd.{osd.number}"]].append(osd.data_size)
+        self._hosts: dict[tuple[str, str], tuple[Host, ...]] = {}
+        self._counts: dict[tuple[str, str], int] = {}
+        self._domains: dict[tuple[str, str, Level], Domains] = {}
         self.levels = frozenset(bucket.level for bucket in buckets)
         self.zones = tuple(bucket.name for bucket in buckets if bucket.level == Level.ZONE)
 
@@ -77,27 +74,50 @@ class Terrain:
     def hosts(self, root: str, device_class: str) -> tuple[Host, ...]:
         """Hosts below ``root`` with OSDs of the class."""
         key = (root, device_class)
-        if key not in self._remembered:
-            self._remembered[key] = tuple(
-                Host(name=name, osds=tuple(sizes), above=self._paths[name])
-                for name, sizes in self._sizes.get(device_class, {}).items()
-                if root == ROOT or root in self._paths[name].values()
-            )
-        return self._remembered[key]
+        if key not in self._hosts:
+            self._hosts[key] = tuple(self._below(root, device_class))
+        return self._hosts[key]
+
+    def osds(self, root: str, device_class: str) -> int:
+        """How many OSDs of the class are below ``root``."""
+        key = (root, device_class)
+        if key not in self._counts:
+            self._counts[key] = sum(len(host.osds) for host in self.hosts(root, device_class))
+        return self._counts[key]
+
+    def _below(self, root: str, device_class: str) -> Iterator[Host]:
+        if root != ROOT:
+            yield from (host for host in self.hosts(ROOT, device_class) if root in host.above.values())
+            return
+        for name, sizes in self._sizes.get(device_class, {}).items():
+            yield Host(name=name, osds=tuple(sizes), weight=sum(sizes), above=self._paths[name])
 
     def domains(self, root: str, device_class: str, level: Level) -> Domains:
         """The failure domains of a level."""
-        hosts = self.hosts(root, device_class)
-        if level is Level.HOST:
-            return Domains(level=level, inside={host.name: host.osds for host in hosts})
-        inside: dict[str, list[int]] = defaultdict(list)
-        strays = []
-        for host in hosts:
-            if level.value in host.above:
-                inside[host.above[level.value]].append(host.weight)
-            else:
-                strays.append(host.name)
-        return Domains(level=level, inside={name: tuple(parts) for name, parts in inside.items()}, strays=tuple(strays))
+        key = (root, device_class, level)
+        if key not in self._domains:
+            self._domains[key] = _domains(self.hosts(root, device_class), level)
+        return self._domains[key]
+
+
+def _domains(hosts: Sequence[Host], level: Level) -> Domains:
+    if level is Level.HOST:
+        weights = {host.name: host.weight for host in hosts}
+        return Domains(level=level, inside={host.name: host.osds for host in hosts}, weights=weights)
+    inside: dict[str, list[int]] = defaultdict(list)
+    strays = []
+    for host in hosts:
+        bucket = host.above.get(level.value)
+        if bucket is None:
+            strays.append(host.name)
+        else:
+            inside[bucket].append(host.weight)
+    return Domains(
+        level=level,
+        inside={name: tuple(parts) for name, parts in inside.items()},
+        weights={name: sum(parts) for name, parts in inside.items()},
+        strays=tuple(strays),
+    )
 
 
 def _paths(buckets: Sequence[Bucket]) -> dict[str, dict[str, str]]:

@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 
 from appliance.model.ceph import Erasure
 from appliance.model.place import Level
-from appliance.plan.crush import ABOVE_HOST, ROOT
+from appliance.plan.crush import ABOVE_HOST, ROOT, TIB
 from appliance.plan.crushdomains import Domains, Terrain, even, findable, healable
 from appliance.plan.order import natural
 
 DOWNWARD = (*ABOVE_HOST, Level.HOST)
 _NAMED = 4
-_TIB = 1 << 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,5 +174,5 @@ def _some(names: Iterable[str]) -> str:
 
 
 def _weights(weights: Iterable[int]) -> str:
-    shown = [f"{weight / _TIB:.1f}" for weight in sorted(weights, reverse=True)]
+    shown = [f"{weight / TIB:.1f}" for weight in sorted(weights, reverse=True)]
     return ":".join(shown if len(shown) <= 2 * _NAMED else (*shown[:_NAMED], "…", *shown[-_NAMED:]))

@@ -48,6 +48,8 @@ def summary(plan: Plan, before: Desired | None = None) -> str:
     fates = Counter(choice.fate for choice in plan.disks)
     installs = sum(1 for step in plan.steps if step.kind is StepKind.INSTALL)
     waits = f"{count(len(plan.waits), 'wait')}" if plan.waits else "no waits"
+    if not plan.steps and plan.changes:
+        return f"Plan {plan.hash[:SHORT]}: only the layout is another one, no machine is touched; {waits}."
     if not plan.steps:
         return f"No changes; {waits}." if plan.waits else "No changes."
     known = assignments(before.ceph) if before and fates[DiskFate.ASSIGN] else {}
@@ -95,11 +97,7 @@ class _Diff:
 
     def lines(self) -> Iterator[DiffLine]:
         yield DiffLine(kind=LineKind.SUMMARY, text=summary(self.plan, self.before))
-        layout = list(difflayout.lines(self.plan.desired, self.before, self.index.names))
-        if self.plan.changes and not self.plan.steps:
-            text = "The layout is another one than the one accepted before; applying this plan records it, and does nothing."
-            yield DiffLine(kind=LineKind.SUMMARY, text=text)
-        yield from layout
+        yield from difflayout.lines(self.plan.desired, self.before, self.index.names)
         planned: dict[str, list[Step]] = {}
         for step in self.plan.steps:
             planned.setdefault(step.machine, []).append(step)

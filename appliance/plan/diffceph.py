@@ -107,7 +107,8 @@ def _services(now: CephLayout, names: Names) -> dict[str, str]:
     table: dict[str, list[str]] = {}
     for service in now.services:
         name = names.get(service.machine, service.machine)
-        table.setdefault(service.kind, []).append(f"{name} ({service.bucket})" if service.bucket else name)
+        where = f" ({service.bucket})" if service.bucket not in ("", name) else ""
+        table.setdefault(service.kind, []).append(f"{name}{where}")
     return {kind: ", ".join(table[kind]) for kind in (*SERVICES, *sorted(table.keys() - SERVICES)) if kind in table}
 
 
@@ -258,7 +259,7 @@ def _changed_pool(now: PoolLayout, old: PoolLayout) -> Iterator[DiffLine]:
         ("rule", old.rule, now.rule),
         ("class", old.device_class, now.device_class),
         ("PGs", old.pg_num, now.pg_num),
-        ("share", old.share, now.share),
+        ("share", f"{old.share:g}", f"{now.share:g}"),
         ("heals", old.heals, now.heals),
     )
 
@@ -322,7 +323,7 @@ def throughput_text(found: Throughput) -> str:
     text = (
         f"writes about {show_rate(found.write_expected)} (never above {show_rate(found.write_bound)}), "
         f"reads about {show_rate(found.read_expected)} (never above {show_rate(found.read_bound)}); "
-        f"the limit is {found.limit}"
+        f"limit: {found.limit}"
     )
     return f"{text}; recorded elsewhere: {found.recorded}" if found.recorded else text
 

@@ -32,9 +32,11 @@ def lines(now: Desired, before: Desired | None, names: Names) -> Iterator[DiffLi
     yield from _clusters(now.clusters, old.clusters, names)
     yield from diffceph.lines(now.ceph, old.ceph, names)
     yield from _backbone(now.backbone, old.backbone, names)
-    if now.availability is not None and now.availability != old.availability:
-        yield from heading("Availability")
-        yield from availability_lines(now.availability)
+    if now.availability is not None:
+        found = list(_availability(now.availability, old.availability))
+        if found:
+            yield from heading("Availability")
+            yield from found
 
 
 # ---------------------------------------------------------------- clusters
@@ -86,7 +88,9 @@ def _changed_cluster(now: ClusterLayout, old: ClusterLayout, names: Names) -> It
         joins = "joins" if len(came) == 1 else "join, in this order"
         yield create(f"{about}: {', '.join(names.get(who, who) for who in came)} {joins}")
     if gone:
-        yield DiffLine(kind=LineKind.DESTROY, text=f"{about}: {_members(gone, names)} {'leaves' if len(gone) == 1 else 'leave'}")
+        yield DiffLine(
+            kind=LineKind.DESTROY, text=f"{about}: {_members(gone, names)} {'leaves' if len(gone) == 1 else 'leave'}"
+        )
     yield from changed(
         about,
         ("arbiter", _arbiter(old, names), _arbiter(now, names)),
@@ -191,22 +195,29 @@ def _cable(cable: CableLayout, names: Names) -> str:
 # ---------------------------------------------------------------- availability
 
 
-def availability_lines(found: Availability) -> Iterator[DiffLine]:
-    """The tier, what each service survives, and what is missing."""
-    below = found.wanted is not None and TIERS.index(found.wanted) > TIERS.index(found.reached)
-    text = f"tier {found.reached} is reached" + (f", tier {found.wanted} is wanted" if found.wanted else "")
-    yield DiffLine(kind=LineKind.WAIT if below else LineKind.CREATE, text=text)
-    for service in found.services:
-        yield create(f"{service.service} {survival_text(service)}")
-    for gap in found.gaps:
-        yield DiffLine(kind=LineKind.WAIT, text=f"for tier {gap.tier}, {gap.about}: {gap.text}")
+def _availability(now: Availability, before: Availability | None) -> Iterator[DiffLine]:
+    """The tier, what each service survives, and what is missing; beside ``before`` only what is better, worse or new.
+    Sentences alone, which name machines and numbers, are no difference."""
+    below = now.wanted is not None and TIERS.index(now.wanted) > TIERS.index(now.reached)
+    if before is None or (before.wanted, before.reached) != (now.wanted, now.reached):
+        text = f"tier {now.reached} is reached" + (f", tier {now.wanted} is wanted" if now.wanted else "")
+        yield DiffLine(kind=LineKind.WAIT if below else LineKind.CREATE, text=text)
+    known = {service.service: (service.survives, service.heals) for service in before.services} if before else {}
+    for service in now.services:
+        if known.get(service.service) != (service.survives, service.heals):
+            kind = LineKind.CHANGE if service.service in known else LineKind.CREATE
+            yield DiffLine(kind=kind, text=f"{service.service}: {survival_text(service)}")
+    missed = {(gap.tier, gap.about) for gap in before.gaps} if before else set()
+    for gap in now.gaps:
+        if (gap.tier, gap.about) not in missed:
+            yield DiffLine(kind=LineKind.WAIT, text=f"for tier {gap.tier}, {gap.about}: {gap.text}")
 
 
 def survival_text(service: ServiceAvailability) -> str:
     """What a service survives, in words."""
     survives = f"survives the loss of a {service.survives}" if service.survives else "survives no loss"
     heals = ", and heals" if service.heals else ""
-    return f"{survives}{heals}{': ' + service.text if service.text else ''}"
+    return f"{survives}{heals}{f' ({service.text})' if service.text else ''}"
 
 
 # ---------------------------------------------------------------- one machine

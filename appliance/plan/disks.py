@@ -8,7 +8,7 @@ serial, a protected disk is never chosen.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.wire import Disk
@@ -26,22 +26,29 @@ from hwprofiles.values import show_size
 __all__ = ["Claims", "DiskPlan", "by_machine", "choose", "claims", "show_disk", "show_selector"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class DiskPlan:
     """``system`` is the disk to install on, None when the plan has to wait for ``wait``. ``systems`` are all disks that the
-    system takes: two for a mirror, which is chosen although it has to wait; ``chosen`` are their choices. ``tell`` makes
-    the choices of all disks: on demand, because the layout says more about most of them."""
+    system takes: two for a mirror, which is chosen although it has to wait."""
 
-    tell: Callable[[], tuple[DiskChoice, ...]]
-    chosen: tuple[DiskChoice, ...] = ()
     system: Disk | None = None
     systems: tuple[Disk, ...] = ()
     wait: Wait | None = None
+    _choose: Callable[[Disk], DiskChoice]
+    _disks: Sequence[Disk]
+    _choices: tuple[DiskChoice, ...] | None = None
 
     @property
     def choices(self) -> tuple[DiskChoice, ...]:
-        """All disks, in their order."""
-        return self.tell()
+        """All disks of the machine, made when somebody asks: the disks of OSDs have choices of their own."""
+        if self._choices is None:
+            self._choices = tuple(self._choose(disk) for disk in self._disks)
+        return self._choices
+
+    @property
+    def system_choices(self) -> tuple[DiskChoice, ...]:
+        """Only the disks of ``systems``."""
+        return tuple(self._choose(disk) for disk in self.systems)
 
 
 def claims(site: Site, machines: Iterable[ObservedMachine]) -> Claims:
@@ -172,48 +179,45 @@ class _Chooser:
     def waits(self, reason: WaitReason, text: str, selector: int = -1) -> DiskPlan:
         """Nothing is erased; every disk says why."""
         return DiskPlan(
-            tell=lambda: tuple(self.keep(disk, selector, waiting=True) for disk in self.disks),
             wait=Wait(about=self.name, reason=reason, text=text),
+            _choose=lambda disk: self.keep(disk, selector, waiting=True),
+            _disks=self.disks,
         )
 
     def take(self, system: Disk, selector: int) -> DiskPlan:
         """Install on ``system``; everything else is kept."""
+        return DiskPlan(
+            system=system,
+            systems=(system,),
+            _choose=lambda disk: self._erase(disk, selector) if disk is system else self.keep(disk, selector),
+            _disks=self.disks,
+        )
+
+    def _erase(self, system: Disk, selector: int) -> DiskChoice:
         why = f"the one disk that fits ({show_selector(self.selector(selector))}); {self._free_because(system)}"
-        erased = _choice(self.machine, system, DiskFate.ERASE, DiskRoleName.SYSTEM.value, why)
-
-        def tell() -> tuple[DiskChoice, ...]:
-            return tuple(erased if disk is system else self.keep(disk, selector) for disk in self.disks)
-
-        return DiskPlan(tell=tell, chosen=(erased,), system=system, systems=(system,))
+        return _choice(self.machine, system, DiskFate.ERASE, DiskRoleName.SYSTEM.value, why)
 
     def mirror(self, systems: list[Disk], selector: int) -> DiskPlan:
         """The disks of a mirror are chosen and shown; nothing is erased, as it can't be installed yet."""
         shown = ", ".join(show_disk(disk) for disk in systems)
-        fits = f"half of the mirrored system disk ({show_selector(self.selector(selector))})"
         smallest = min(disk.size for disk in systems)
-        unlike = "" if len({disk.size for disk in systems}) == 1 else f"; only {show_size(smallest)} of it is used"
-        later = "nothing is written while the machine waits"
-        halves = {
-            id(disk): _choice(
-                self.machine,
-                disk,
-                DiskFate.KEEP,
-                DiskRoleName.SYSTEM.value,
-                f"{fits}; {self._free_because(disk)}{unlike if disk.size > smallest else ''}; {later}",
-            )
-            for disk in systems
-        }
-
-        def tell() -> tuple[DiskChoice, ...]:
-            return tuple(halves.get(id(disk)) or self.keep(disk, selector, waiting=True) for disk in self.disks)
-
         text = f"its system disk is mirrored on {shown}; installing a mirrored system disk comes later"
         return DiskPlan(
-            tell=tell,
-            chosen=tuple(halves.values()),
             systems=tuple(systems),
             wait=Wait(about=self.name, reason=WaitReason.NOT_EXECUTABLE, text=text),
+            _choose=lambda disk: (
+                self._half(disk, selector, smallest)
+                if any(disk is one for one in systems)
+                else self.keep(disk, selector)
+            ),
+            _disks=self.disks,
         )
+
+    def _half(self, disk: Disk, selector: int, smallest: int) -> DiskChoice:
+        why = f"half of the mirrored system disk ({show_selector(self.selector(selector))}); {self._free_because(disk)}"
+        why += f"; only {show_size(smallest)} of it is used" if disk.size > smallest else ""
+        why += "; nothing is written while the machine waits"
+        return _choice(self.machine, disk, DiskFate.KEEP, DiskRoleName.SYSTEM.value, why)
 
     def _free_because(self, disk: Disk) -> str:
         return BLANK if disk.content.blank else OURS if is_ours(self.machine, disk) else GRANTED

@@ -165,7 +165,7 @@ def _parts(known: Known, who: str) -> Iterator[DiffLine]:
         found = [service for service in ceph.services if service.machine == who]
         for service in found:
             same = sum(1 for other in ceph.services if other.kind == service.kind)
-            where = f", for {service.bucket}" if service.bucket else ""
+            where = f", for {service.bucket}" if service.bucket not in ("", known.names.get(who)) else ""
             yield fact_line(f"one of {same} {SERVICES.get(service.kind, service.kind)} of {ceph.name}{where}")
         osds = [osd for osd in ceph.osds if osd.machine == who]
         for osd in osds:

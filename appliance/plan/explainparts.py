@@ -194,12 +194,14 @@ def _asked(known: Known, name: str) -> Iterator[DiffLine]:
 
 
 def _survival(known: Known, name: str) -> Iterator[DiffLine]:
+    """What the availability report says of a pool or cluster; it calls them ``pool vms`` and ``cluster pve1``."""
+    called = (name, f"pool {name}", f"cluster {name}", f"corosync of {name}")
     found = known.plan.desired.availability
     for service in found.services if found else ():
-        if service.service == name:
-            yield fact_line(f"it {survival_text(service)}")
+        if service.service in called:
+            yield fact_line(f"{service.service}: {survival_text(service)}")
     for gap in found.gaps if found else ():
-        if gap.about == name:
+        if gap.about in called:
             yield DiffLine(kind=LineKind.WAIT, text=f"for tier {gap.tier}: {gap.text}")
 
 

@@ -120,6 +120,7 @@ class _Planner:
     steps: list[Step] = field(default_factory=list)
     waits: list[Wait] = field(default_factory=list)
     found: dict[str, DiskPlan] = field(default_factory=dict)
+    waiting: set[str] = field(default_factory=set)
     disks: dict[str, tuple[DiskChoice, ...]] = field(default_factory=dict)
     facts: list[Fact] = field(default_factory=list)
     layout: Layout | None = None
@@ -176,7 +177,7 @@ class _Planner:
         one = given if isinstance(given, Wait) else self._add(machine, profile, given, found.systems, standing=False)
         wait = one if isinstance(one, Wait) else self._later(one)
         if wait is not None:
-            self.found[machine.machine.id] = _waiting(found)
+            self.waiting.add(machine.machine.id)
         elif isinstance(one, Candidate):
             self.ready.append((one, found))
         if isinstance(one, Candidate) and wait is not None:
@@ -249,8 +250,10 @@ class _Planner:
         for choice in self.layout.choices:
             members.setdefault(choice.machine, []).append(choice)
         for who, choices in members.items():
-            self.disks[who] = (*(self.found[who].chosen if who in self.found else ()), *choices)
-        self.disks |= {who: found.choices for who, found in self.found.items() if who not in members}
+            self.disks[who] = tuple(choices)
+        for who, found in self.found.items():
+            own = found.system_choices if who in members else found.choices
+            self.disks[who] = (*(map(_kept, own) if who in self.waiting else own), *self.disks.get(who, ()))
         osds = self.layout.desired.ceph.osds if self.layout.desired.ceph else ()
         before = {osd.number for osd in standing.ceph.osds} if standing.ceph else set()
         new = facts.assigned_keys(osd for osd in osds if osd.number not in before)
@@ -278,7 +281,7 @@ class _Planner:
         """Steps and facts of one machine. ``assigned`` are the keys of its disks that the layout gives a role."""
         if found.system is None:
             return
-        choice = found.chosen[0]
+        choice = found.system_choices[0]
         image = self.images[self.site.operating_system]
         one = replace(one, given=self.allocations[one.id])
         install, boot = install_steps(self.site, one, choice, found.system, image)
@@ -316,11 +319,6 @@ _FATES = {DiskFate.ERASE: 0, DiskFate.ASSIGN: 1, DiskFate.KEEP: 2}
 
 def _disk(choice: DiskChoice) -> tuple[int, str, str, int]:
     return _FATES[choice.fate], choice.serial, choice.wwn, choice.size
-
-
-def _waiting(found: DiskPlan) -> DiskPlan:
-    """The same when the machine waits after all."""
-    return replace(found, tell=lambda: tuple(map(_kept, found.choices)), chosen=tuple(map(_kept, found.chosen)))
 
 
 def _kept(choice: DiskChoice) -> DiskChoice:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from agent.wire import Disk
 from appliance.model.ceph import CephSpec, OsdBudget, OsdLayout
 from appliance.model.plan import DiskChoice, DiskFate, Wait, WaitReason
 from appliance.model.site import Site
@@ -62,7 +63,7 @@ class _Machine:
     ) -> None:
         self.spec, self.candidate, self.hyperconverged = spec, candidate, hyperconverged
         self.rules: Rules = rules(spec.groups, candidate.profile.name, candidate.profile.disks)
-        verdicts = judge(candidate.machine, candidate.system, claimed)
+        verdicts = judge(candidate.machine, _system(candidate), claimed)
         own = sorted((osd for osd in standing if osd.machine == candidate.id), key=lambda osd: osd.number)
         stands, self.dropped = stand(own, verdicts) if own else ([], [])
         kept = {where for one in stands for where in (one.data, one.db, one.wal)}
@@ -128,7 +129,7 @@ class _Machine:
             return
         host.waits.append((WaitReason.TOO_LITTLE_MEMORY, wanted.text))
         refused = {osd.position for osd in host.new}
-        refused |= {where for osd in host.new for where in (osd.db, osd.wal) if where is not None}
+        refused |= {slot.position for osd in host.new for slot in (osd.db, osd.wal) if slot.position is not None}
         refused -= {where for one in host.standing for where in (one.data, one.db, one.wal) if where is not None}
         for position in refused:
             host.roles[position] = ""
@@ -194,7 +195,9 @@ class _Machine:
             name = f"osd.{one.osd.number}"
             kept = "; protected by the site file, so nothing is written" if host.verdicts[one.data].protected else ""
             host.whys[one.data] = f"{before}, {name}" if before else f"stands as planned, {done}{kept}: {name}"
-        users: Counter[int] = Counter(where for osd in host.new for where in (osd.db, osd.wal) if where is not None)
+        users: Counter[int] = Counter(
+            slot.position for osd in host.new for slot in (osd.db, osd.wal) if slot.position is not None
+        )
         users.update(where for one in host.standing for where in (one.db, one.wal) if where is not None)
         for position, count in users.items():
             device = "DB" if host.roles[position] == ROLES[DB] else "WAL"
@@ -211,15 +214,15 @@ class _Machine:
             text += f"; {osd.parts} OSDs of {size_text(layout.data_size)} each"
         elif osd.group.group.osds_per_device > 1:
             text += "; one OSD, only NVMe is split"
-        if osd.db is not None:
+        if osd.db.position is not None:
             percent = 100 * layout.db_size / layout.data_size
             text += (
-                f"; DB of {size_text(layout.db_size)} ({percent:.1f} %) in slot {layout.slot + 1} of {osd.db_of} on "
+                f"; DB of {size_text(layout.db_size)} ({percent:.1f} %) in slot {layout.slot + 1} of {osd.db.of} on "
             )
-            text += host.name(osd.db)
-        if osd.wal is not None:
-            text += f"; WAL of {size_text(layout.wal_size)} in slot {layout.wal_slot + 1} of {osd.wal_of} on "
-            text += host.name(osd.wal)
+            text += host.name(osd.db.position)
+        if osd.wal.position is not None:
+            text += f"; WAL of {size_text(layout.wal_size)} in slot {layout.wal_slot + 1} of {osd.wal.of} on "
+            text += host.name(osd.wal.position)
         return text
 
     def _waits(self) -> Iterator[Wait]:
@@ -261,6 +264,13 @@ _TOLD = {
     Finding.FAILING: WaitReason.LAYOUT,
 }
 """What people are told beside the why-line. That a disk is protected, they said themselves."""
+
+
+def _system(candidate: Candidate) -> tuple[Disk, ...]:
+    """The system disks. Of a machine in service those are what is in use, and so may be disks that Ceph has written."""
+    if not candidate.standing:
+        return candidate.system
+    return tuple(disk for disk in candidate.system if not (disk.content.in_use and formed(disk)))
 
 
 def _grant(*serials: str) -> str:

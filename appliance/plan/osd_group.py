@@ -37,19 +37,30 @@ ROLES = ("osd", "wal", "db")
 _SPEED = {DeviceClass.HDD: 0, DeviceClass.SSD: 1, DeviceClass.NVME: 2}
 
 
+class Slot(NamedTuple):
+    """Where a DB or WAL is: the device's position (None: there is none), its slot ``number`` of ``of``, bytes."""
+
+    position: int | None
+    number: int
+    of: int
+    size: int
+    ref: DiskRef | None
+
+
+NO_SLOT = Slot(None, 0, 0, 0, None)
+WORDS = {kind: kind.value for kind in DeviceClass}
+
+
 class NewOsd(NamedTuple):
-    """An OSD that joins: one of ``parts`` of the disk at ``position``. ``db`` and ``wal`` are positions of disks, with into
-    how many slots they are cut; None without."""
+    """An OSD that joins: one of ``parts`` of the disk at ``position``."""
 
     position: int
     layout: OsdLayout
     group: Group
     rank: int
     parts: int
-    db: int | None
-    db_of: int
-    wal: int | None
-    wal_of: int
+    db: Slot
+    wal: Slot
 
 
 @dataclass(slots=True, kw_only=True)
@@ -178,34 +189,37 @@ class _GroupPlan:
     def _choose(self, which: int, source: Source, free: Sequence[int]) -> list[int]:
         """Positions of the first selector that fits any, also one that stands; foreign data is noted, not taken."""
         host, index, label = self.host, self.index, self.group.label
-        ranks = {position: host.answers[position][index][which].rank for position in free}
+        answers = host.answers
+        ranks = [answers[position][index][which].rank for position in free]
         own = self._own(which)
-        fitting = [rank for rank in ranks.values() if rank >= 0]
-        if not fitting:
+        kinds = {rank for rank in ranks if rank >= 0}
+        if not kinds:
             return []
-        best = min([*fitting, *(rank for one in own if (rank := host.answers[one][index][which].rank) >= 0)])
-        for position, rank in ranks.items():
-            if rank > best:
-                host.offers[position] = f"not needed: {label} takes {source.shown[best]} first"
-        meant = [position for position in free if ranks[position] == best]
+        best = min(kinds.union(rank for one in own if (rank := answers[one][index][which].rank) >= 0))
+        if max(kinds) > best:
+            for position, rank in zip(free, ranks, strict=True):
+                if rank > best:
+                    host.offers[position] = f"not needed: {label} takes {source.shown[best]} first"
+        meant = [position for position, rank in zip(free, ranks, strict=True) if rank == best]
         if which != DATA:
             meant = [position for position in meant if not self._spins(position)]
         if source.count and meant and len(meant) + len(own) != source.count:
             return self._miscounted(which, source, meant, len(own))
-        ready = [position for position in meant if host.verdicts[position].free]
-        chosen = take(ready, lambda _: True, source.limit, len(own))
+        ready = [position for position in meant if host.verdicts[position].free_because]
+        chosen = take(ready, lambda _: True, source.limit, len(own)) if source.limit else ready
         if source.limit and len(chosen) + len(own) >= source.limit:
             for position in ready[len(chosen) :]:
                 host.offers[position] = f"not needed: {label} takes {source.limit} {_NOUNS[which]} (limit)"
-        else:
+        elif len(ready) < len(meant):
             self.blocked[which] = [position for position in meant if not host.verdicts[position].free]
             host.foreign.update(self.blocked[which])
         return chosen
 
     def _own(self, which: int) -> set[int]:
         """The disks that the standing OSDs of the group have."""
-        found = {(one.data, one.wal, one.db)[which] for one in self.before}
-        return {position for position in found if position is not None}
+        if not self.before:
+            return set()
+        return {position for one in self.before if (position := (one.data, one.wal, one.db)[which]) is not None}
 
     def _spins(self, position: int) -> bool:
         if device_class(self.host.verdicts[position].disk) is not DeviceClass.HDD:
@@ -273,12 +287,9 @@ class _GroupPlan:
         wanted = sum(user.parts for user in users)
         places = assign(large, wanted, wanted + sum(len(one.used) for one in large), group.db_size)
         got = _hand_out(users, places)
-        if not group.db_size:
-            got = {
-                user.position: found
-                for user in users
-                if (found := got.get(user.position)) and all(place.size >= least(user.size) for place in found)
-            }
+        for user in () if group.db_size else users:
+            if any(place.size < least(user.size) for place in got.get(user.position, ())):
+                del got[user.position]
         lost = [user.position for user in users if user.position not in got]
         return got, dict.fromkeys(lost, self._shortage(shelves, waiting, users[0].size)) if lost else {}
 
@@ -308,6 +319,8 @@ class _GroupPlan:
         wanted = sum(user.parts for user in users)
         got = _hand_out(users, assign(shelves, wanted, wanted + sum(len(one.used) for one in shelves), WAL_SIZE))
         lost = [user.position for user in users if user.position not in got]
+        if not lost:
+            return got, {}
         room = ", ".join(f"{self.host.show(one.position)} has room for {one.slots}" for one in shelves)
         text = f"WALs of {show_size(WAL_SIZE)}: {room or 'no disk fits as WAL device'}; add one, or leave wal away"
         return got, dict.fromkeys(lost, text)
@@ -317,38 +330,38 @@ class _GroupPlan:
     def _join(self, user: _User, db: list[Place] | None, wal: list[Place] | None) -> None:
         host, group, position = self.host, self.group.group, user.position
         host.roles[position] = ROLES[DATA]
+        rank = host.answers[position][self.index][DATA].rank
         for part in range(user.parts):
-            db_place, wal_place = (db[part] if db else None), (wal[part] if wal else None)
-            size = db_size(db_place, user.size, group) if db_place else 0
+            db_slot = self._slot(DB, db[part], db_size(db[part], user.size, group), user.size) if db else NO_SLOT
+            wal_slot = self._slot(WAL, wal[part], wal[part].size, user.size) if wal else NO_SLOT
             layout = OsdLayout(
                 number=-1,
                 machine=host.machine,
                 data=host.ref(position),
                 part=part,
                 data_size=user.size,
-                device_class=group.device_class or user.kind.value,
-                db=host.ref(db_place.shelf.position) if db_place else None,
-                db_size=size,
-                slot=self._slot(DB, db_place, size, user.size),
-                wal=host.ref(wal_place.shelf.position) if wal_place else None,
-                wal_size=wal_place.size if wal_place else 0,
-                wal_slot=self._slot(WAL, wal_place, wal_place.size if wal_place else 0, user.size),
+                device_class=group.device_class or WORDS[user.kind],
+                db=db_slot.ref,
+                db_size=db_slot.size,
+                slot=db_slot.number,
+                wal=wal_slot.ref,
+                wal_size=wal_slot.size,
+                wal_slot=wal_slot.number,
                 encrypted=host.encrypted or group.encrypted,
                 group=group.name,
             )
-            rank = host.answers[position][self.index][DATA].rank
-            host.new.append(NewOsd(position, layout, self.group, rank, user.parts, *_at(db_place), *_at(wal_place)))
+            host.new.append(NewOsd(position, layout, self.group, rank, user.parts, db_slot, wal_slot))
 
-    def _slot(self, which: int, place: Place | None, size: int, data_size: int) -> int:
-        """Takes the next slot; its number."""
-        if place is None:
-            return 0
-        one = place.shelf
-        self.host.orphans.discard(one.position)
-        if one.position not in self.host.shelves:
-            self.host.shelves[one.position] = one
-            self.host.roles[one.position] = ROLES[which]
-        return one.give(size, data_size)
+    def _slot(self, which: int, place: Place, size: int, data_size: int) -> Slot:
+        """Takes the next slot of a device."""
+        host, one = self.host, place.shelf
+        position = one.position
+        if position not in host.shelves:
+            host.shelves[position] = one
+            host.roles[position] = ROLES[which]
+        if host.orphans:
+            host.orphans.discard(position)
+        return Slot(position, one.give(size, data_size), one.slots, size, host.ref(position))
 
     def _spare(self, found: Selection[int]) -> None:
         """Devices that nobody needs yet stay with the group as long as it has data disks, also such that wait."""
@@ -359,11 +372,6 @@ class _GroupPlan:
                 if not host.roles[position]:
                     table = host.whys if keeps else host.offers
                     table[position] = f"a spare {name} device of {self.group.label}; no OSD has a place on it yet"
-
-
-def _at(place: Place | None) -> tuple[int | None, int]:
-    """The device's position and into how many slots it is cut."""
-    return (place.shelf.position, place.shelf.slots) if place else (None, 0)
 
 
 _NOUNS = {DATA: "data disks", WAL: "WAL devices", DB: "DB devices"}

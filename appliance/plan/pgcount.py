@@ -40,7 +40,7 @@ def count(drafts: Sequence[Draft], terrain: Terrain) -> tuple[PoolLayout, ...]:
         pool = draft.pool
         rivals = {other.owner: other.share for other in drafts if _meet(pool, other.pool) and other.share}
         share = draft.share / sum(rivals.values()) if draft.share else 0.0
-        osds = osds_of(terrain, pool)
+        osds = terrain.osds(pool.root, pool.device_class)
         ideal = nearest_power(PER_OSD * osds * share / pool.size) if draft.share else draft.pgs
         numbered.append(replace(pool, pg_num=_stable(ideal, draft.standing), share=round(share, 4)))
     return tuple(sorted(numbered, key=lambda pool: natural(pool.name)))
@@ -56,11 +56,6 @@ def _stable(ideal: int, standing: int) -> int:
     return ideal if ideal >= GROWS_AT * standing else standing
 
 
-def osds_of(terrain: Terrain, pool: PoolLayout) -> int:
-    """OSDs that a pool may use."""
-    return sum(len(host.osds) for host in terrain.hosts(pool.root, pool.device_class))
-
-
 def _meet(one: PoolLayout, other: PoolLayout) -> bool:
     """Whether two pools use the same OSDs: of one class, and one root inside the other."""
     return one.device_class == other.device_class and (one.root == other.root or ROOT in {one.root, other.root})
@@ -70,7 +65,7 @@ def too_many(name: str, pools: Sequence[PoolLayout], terrain: Terrain) -> tuple[
     """A warning for every device class whose OSDs would hold more PGs than Ceph likes."""
     worst: dict[str, float] = {}
     for pool in pools:
-        density = sum(o.pg_num * o.size / max(1, osds_of(terrain, o)) for o in pools if _meet(pool, o))
+        density = sum(o.pg_num * o.size / max(1, terrain.osds(o.root, o.device_class)) for o in pools if _meet(pool, o))
         worst[pool.device_class] = max(density, worst.get(pool.device_class, 0.0))
     return tuple(
         Wait(

@@ -17,7 +17,7 @@ from appliance.model.plan import Wait, WaitReason
 from appliance.model.site import Site
 from appliance.plan import poolwish
 from appliance.plan.candidate import Candidate
-from appliance.plan.crush import MAX_WEIGHT, ROOT, bucket_names, tree, weigh
+from appliance.plan.crush import MAX_WEIGHT, ROOT, TIB, bucket_names, tree
 from appliance.plan.crushdomains import Terrain
 from appliance.plan.crushrules import rule_name, rules
 from appliance.plan.crushspread import DOWNWARD, Copies, Spread, Wish, spread
@@ -43,11 +43,12 @@ def plan_pools(
     standing: tuple[PoolLayout, ...],
     *,
     standing_rules: tuple[RuleLayout, ...] = (),
+    terrain: Terrain | None = None,
 ) -> PoolPlan:
     """All pools of ``spec``. ``standing`` pools and rules come from the accepted parent plan; without the rules their
-    numbers may change."""
-    buckets = tree(site, members, osds)
-    heavy = max(weigh(buckets, osds).values())
+    numbers may change. ``terrain`` saves a second look at the tree to those who have it."""
+    terrain = terrain or Terrain(tree(site, members, osds), osds)
+    heavy = sum(terrain.classes().values()) / TIB
     if heavy > MAX_WEIGHT:
         text = f"the OSDs weigh {heavy:.0f} TiB together, a CRUSH bucket holds {MAX_WEIGHT}: make two Ceph clusters of them"
         wait = Wait(about=spec.name, reason=WaitReason.LAYOUT, text=text)
@@ -56,7 +57,7 @@ def plan_pools(
         site=site,
         spec=spec,
         members=members,
-        terrain=Terrain(buckets, osds),
+        terrain=terrain,
         standing={pool.name: pool for pool in standing},
     )
     planner.plan()
@@ -112,7 +113,7 @@ class _Planner:
             if len(weights) != 2:
                 continue
             if len(set(weights.values())) > 1:
-                shown = ", ".join(f"{n} has {weights[n] / (1 << 40):.2f} TiB" for n in sorted(weights, key=natural))
+                shown = ", ".join(f"{n} has {weights[n] / TIB:.2f} TiB" for n in sorted(weights, key=natural))
                 text = f"stretch mode needs two {level}s of equal weight, {shown}: Ceph will refuse to turn it on"
                 self._wait(self.spec.name, WaitReason.LAYOUT, text)
             return level
@@ -157,8 +158,8 @@ class _Planner:
                 self._wait(base, WaitReason.NO_OSDS, f"no machine in {zone} has an OSD: give it disks for Ceph")
 
     def _stands(self, spec: PoolSpec, base: str, root: str) -> bool:
-        found = (self.standing.get(part.name) for part in parts(spec, base))
-        return any(old is not None and old.root == root for old in found)
+        old = self.standing.get(parts(spec, base)[0].name)
+        return old is not None and old.root == root
 
     # ------------------------------------------------------------ what
 

@@ -8,7 +8,7 @@ from appliance.model.ceph import DeviceClass, PoolLayout, PoolSpec, Service, Spr
 from appliance.model.place import Level
 from appliance.plan.crushspread import Copies
 from appliance.plan.order import natural
-from appliance.plan.poolparts import Part
+from appliance.plan.poolparts import RGW_ROOT, Part
 
 COPIES = 3
 STRETCH = Copies(size=4, min_size=2)
@@ -74,7 +74,10 @@ def copies(spec: PoolSpec, part: Part, zones: int) -> Copies | None:
 
 
 def moved(spec: PoolSpec, part: Part, old: PoolLayout) -> bool:
-    """Whether the site file names a value that the standing pool does not have and can get."""
+    """Whether the site file names a value that the standing pool does not have and can get. The realm's pool serves all
+    object services and follows none of them."""
+    if part.name == RGW_ROOT:
+        return False
     asked: list[tuple[object, object]] = [(spec.domain, old.domain)]
     if part.bulk:
         asked.append((spec.device_class, old.device_class))

@@ -12,7 +12,7 @@ N hosts with ports of B bytes per second, s copies. A coded pool writes (k + m) 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from appliance.model.ceph import CephSpec, DeviceClass, OsdLayout, PoolLayout, Throughput
 from appliance.model.site import Site
@@ -54,9 +54,11 @@ def throughput(
     members: Sequence[Candidate],
     osds: Sequence[OsdLayout],
     pools: Sequence[PoolLayout],
+    *,
+    terrain: Terrain | None = None,
 ) -> tuple[Throughput, ...]:
-    """One entry for each pool."""
-    terrain = Terrain(tree(site, members, osds), osds)
+    """One entry for each pool. ``terrain`` saves a second look at the tree."""
+    terrain = terrain or Terrain(tree(site, members, osds), osds)
     public, cluster = storage_networks(site, spec.public, spec.cluster)
     front = {member.name: storage_rate(member, public) for member in members}
     back = {member.name: storage_rate(member, cluster) for member in members} if cluster is not public else front
@@ -66,20 +68,8 @@ def throughput(
         shape = (pool.root, pool.device_class, pool.size, pool.erasure)
         if shape not in found:
             found[shape] = _bound(pool, terrain.hosts(pool.root, pool.device_class), front, back)
-        made.append(_named(found[shape], pool.name))
+        made.append(replace(found[shape], pool=pool.name))
     return tuple(made)
-
-
-def _named(entry: Throughput, pool: str) -> Throughput:
-    return Throughput(
-        pool=pool,
-        write_bound=entry.write_bound,
-        write_expected=entry.write_expected,
-        read_bound=entry.read_bound,
-        read_expected=entry.read_expected,
-        limit=entry.limit,
-        recorded=entry.recorded,
-    )
 
 
 def _bound(

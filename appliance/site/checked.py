@@ -19,7 +19,7 @@ from hwprofiles.node import Position, SequenceNode, Step, show_path
 class Checked:
     """A file whose types are right, or were replaced by defaults where they are not: ``before`` are those problems.
     ``network`` is None when the provisioning network is missing or wrong. ``profiles`` and ``systems`` are the names of
-    hardware profiles and operating systems."""
+    hardware profiles and operating systems. Not slotted: what all checks ask is found out once."""
 
     document: Document
     file: SiteFile

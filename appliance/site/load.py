@@ -23,12 +23,20 @@ from hwprofiles.profile import Profile
 __all__ = ["Problem", "SiteError", "complete_text", "default_pool", "load_site", "load_text", "operating_systems"]
 
 
+SHOWN = 200
+"""Problems that the text of an error has."""
+
+
 class SiteError(Exception):
-    """The site file can't be used. ``problems`` holds all of them in the order of the file; the text has one a line."""
+    """The site file can't be used. ``problems`` holds all of them in the order of the file; the text has one a line, of a
+    wrong list of machines the first `SHOWN`."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = sorted_problems(problems)
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        lines = [str(problem) for problem in self.problems[:SHOWN]]
+        if len(self.problems) > SHOWN:
+            lines.append(f"… and {len(self.problems) - SHOWN} more problems")
+        super().__init__("\n".join(lines))
 
 
 def load_site(path: Path, profiles: Iterable[Profile] | None = None, systems: Collection[str] | None = None) -> Site:

@@ -15,7 +15,7 @@ from hwprofiles.profile import Bytes, Seconds
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scalar:
     """``words`` say what it is; ``pattern`` (ECMA 262, as JSON Schema has it) may accept more than ``read``, never less.
-    ``number``: may look like a number in YAML."""
+    ``number``: may look like a number (or be called ``true``) in YAML."""
 
     read: Callable[[str], Any]
     words: str

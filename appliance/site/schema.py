@@ -108,5 +108,6 @@ def _leaf(kind: Any) -> dict[str, Any]:
     if kind in BASIC:
         return dict(BASIC[kind])
     scalar = KINDS[kind]
-    found: dict[str, Any] = {"type": ["string", "number"] if scalar.number else "string", "description": scalar.words}
+    kinds = ["string", "number", "boolean"] if scalar.number else "string"
+    found: dict[str, Any] = {"type": kinds, "description": scalar.words}
     return {**found, "pattern": scalar.pattern} if scalar.pattern else found

@@ -119,9 +119,10 @@ def routing_unlike_shape(scene: Scene) -> Findings:
 
 @rule(ERROR, "correct the cabling: two parts can't reach each other")
 def backbone_split(scene: Scene) -> Findings:
-    """All members of a switchless backbone are connected: else each part forms a cluster of its own."""
+    """All members of a new switchless backbone are connected: else each part forms a cluster of its own. One that stands
+    and lost members is only warned (backbone-incomplete), so that it can be repaired."""
     layout = scene.plan.desired.backbone
-    if layout is None or layout.shape not in _SWITCHLESS or len(layout.members) < 2:
+    if layout is None or layout.shape not in _SWITCHLESS or len(layout.members) < 2 or scene.settled(layout.members):
         return
     neighbours: dict[str, set[str]] = {}
     for pair in _pairs(layout):

@@ -97,12 +97,12 @@ def corosync_on_fabric(scene: Scene) -> Findings:
 @rule(WARNING, "add a second corosync network, or name management as the second link")
 def one_corosync_link(scene: Scene) -> Findings:
     """A cluster has two links: with one, a switch that restarts is a cluster that fences itself."""
+    single: dict[str, list[str]] = {}
     for cluster in scene.plan.desired.clusters:
         if len(cluster.links) == 1 and len(cluster.members) > 1:
-            yield (
-                cluster.name,
-                f"one corosync link ({cluster.links[0]}); a second one over another switch keeps it together",
-            )
+            single.setdefault(cluster.links[0], []).append(cluster.name)
+    for link, names in single.items():
+        yield listed(names), f"one corosync link ({link}); a second one over another switch keeps a cluster together"
 
 
 @rule(WARNING, "give corosync a port of its own")

@@ -236,8 +236,7 @@ def _share(scene: Scene, who: str) -> tuple[int, float, str]:
     """A machine's memory, what of it its OSDs may be promised, and what kind of machine that is."""
     inventory = scene.inventory(who)
     memory = _memory(inventory) if inventory else 0
-    hyperconverged = any(who in cluster.members for cluster in scene.plan.desired.clusters)
-    return (memory, memory * SHARED, "hyperconverged") if hyperconverged else (memory, memory * OWN, "storage")
+    return (memory, memory * SHARED, "hyperconverged") if who in scene.clustered else (memory, memory * OWN, "storage")
 
 
 @rule(WARNING, "add memory, or take OSDs out one by one")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from appliance.model.ceph import PoolLayout
 from appliance.plan.lint.pools import copies_in_one, domain_count, pools, with_rules
-from appliance.plan.lint.rule import ERROR, WARNING, Findings, counted, rule
+from appliance.plan.lint.rule import ERROR, WARNING, Findings, counted, listed, rule
 from appliance.plan.lint.scene import Scene
 from hwprofiles.values import show_size
 
@@ -58,14 +58,17 @@ def _needed(pool: PoolLayout, each: int) -> int:
 def pool_does_not_heal(scene: Scene) -> Findings:
     """After the loss of a failure domain a pool makes its copies complete again, without hands: that takes one domain
     more than copies (`ceph.md` §2)."""
+    stretched = scene.ceph is not None and scene.ceph.stretch
+    told: dict[tuple[str, str], list[str]] = {}
     for pool, layout in with_rules(scene):
         each, found = copies_in_one(scene, pool, layout), domain_count(scene, pool)
         exact = pool.erasure is not None and found == pool.size
         if not exact and pool.size <= found * each and not _heals(scene, pool, each):
-            text = f"with {counted(found, pool.domain.value)} it does not heal after the loss of one"
-            stretched = scene.ceph is not None and scene.ceph.stretch
             remedy = "the other site has to come back" if stretched else f"{_needed(pool, each)} are needed"
-            yield pool.name, f"{text}; {remedy}"
+            told.setdefault((counted(found, pool.domain.value), remedy), []).append(pool.name)
+    for (domains, remedy), names in told.items():
+        subject = "it does" if len(names) == 1 else "they do"
+        yield listed(names), f"with {domains} {subject} not heal after the loss of one; {remedy}"
 
 
 @rule(WARNING, "add a failure domain, or lower k or m")

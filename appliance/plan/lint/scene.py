@@ -164,6 +164,11 @@ class Scene:
         return {spec.name: spec for spec in self.site.clusters}
 
     @cached_property
+    def clustered(self) -> frozenset[str]:
+        """Machines that are in a cluster, and so run virtual machines."""
+        return frozenset(who for cluster in self.plan.desired.clusters for who in cluster.members)
+
+    @cached_property
     def members(self) -> tuple[str, ...]:
         """Machines of all clusters and of Ceph, each once."""
         groups = [cluster.members for cluster in self.plan.desired.clusters]

@@ -53,7 +53,7 @@ def test_one_value_stands_for_an_entry() -> None:
 
 
 def test_a_short_form_without_a_value_is_an_entry_without_keys() -> None:
-    assert refused("store: {pools: {a: }}") == "t.yaml:1:20: store.pools.a: 'service' is missing"
+    assert refused("store: {pools: {a: }}") == "t.yaml:1:19: store.pools.a: 'service' is missing"
 
 
 def test_secrets_are_names() -> None:

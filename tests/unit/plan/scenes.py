@@ -126,7 +126,7 @@ def osds_of(machine: ObservedMachine, first: int) -> list[OsdLayout]:
 
 
 def buckets(nodes: Iterable[NodeLayout], osds: Iterable[OsdLayout]) -> tuple[Bucket, ...]:
-    """root → zones → racks → hosts → OSDs, as far as places are known."""
+    """root → zones → racks → hosts → OSDs, as far as places are known; the root first, as the planner does."""
     of_host: dict[str, list[str]] = {}
     for osd in osds:
         of_host.setdefault(osd.machine, []).append(f"osd.{osd.number}")
@@ -143,7 +143,7 @@ def buckets(nodes: Iterable[NodeLayout], osds: Iterable[OsdLayout]) -> tuple[Buc
         by_zone.setdefault(zones[rack], []).append(rack)
     top += by_zone.pop("", [])
     made += [Bucket(name=name, level="zone", items=tuple(items)) for name, items in by_zone.items()]
-    return (*made, Bucket(name="default", level="root", items=(*top, *by_zone)))
+    return (Bucket(name="default", level="root", items=(*top, *by_zone)), *reversed(made))
 
 
 def big_network(number: int, ports: tuple[Nic, ...]) -> HostNetwork:

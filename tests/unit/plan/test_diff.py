@@ -182,15 +182,31 @@ def test_the_tier_that_is_not_reached_is_seen() -> None:
     assert "  ! tier II is reached, tier III is wanted\n" in render(scene.plan, scene.observed)
 
 
+def test_of_the_availability_only_what_is_new_is_said() -> None:
+    scene, plan = standing()
+    found = plan.desired.availability
+    assert found is not None
+    vms, pve = found.services
+    worse = replace(
+        found,
+        services=(replace(vms, survives="host", text="other words"), replace(pve, text="other words")),
+        gaps=(replace(found.gaps[0], text="other words"), replace(found.gaps[0], about="corosync", text="one link")),
+    )
+    text = said(scene, replace(plan.desired, availability=worse), plan.desired)
+    section = text.split("Availability\n")[1].split("\n\n")[0]
+    assert section == (
+        "  ~ vms: survives the loss of a host, and heals (other words)\n  ! for tier III, corosync: one link"
+    )
+
+
 def test_summaries() -> None:
     scene = eight(Workshop())
     assert summary(scene.plan).endswith(
         "8 machines to install, 8 disks to erase, 42 disks to assign, 1 kept, no waits."
     )
-    assert summary(replace(scene.plan, steps=(), waits=())) == "No changes."
     alone = replace(scene.plan, steps=())
-    assert "The layout is another one" in render(alone, scene.observed)
-    assert "The layout" not in render(replace(alone, changes=False), scene.observed, alone.desired)
+    assert summary(alone).endswith(": only the layout is another one, no machine is touched; no waits.")
+    assert summary(replace(alone, changes=False)) == "No changes."
 
 
 def test_the_order_of_observed_machines_does_not_matter() -> None:

@@ -251,7 +251,18 @@ def no_group_for_the_profile(w: Any) -> Scene:
 
 
 def no_role_and_no_group(w: Any) -> Scene:
-    return Scene(disks=hdds(w, 1), profile="generic-x86-64")
+    return Scene(disks=hdds(w, 1), profile="raspberry-pi-5")
+
+
+def a_small_edge_machine(w: Any) -> Scene:
+    return Scene(
+        disks=[nvme(w, 0, 500), ssd(w, 0)], profile="generic-x86-64", memory=32, threads=8, hyperconverged=True
+    )
+
+
+def all_disks_have_foreign_data(w: Any) -> Scene:
+    """The HDDs are meant, so the NVMe does not become an OSD in their place."""
+    return Scene(disks=[*become(hdds(w, 2), w.foreign), nvme(w, 0)])
 
 
 def a_role_that_wants_exactly_two(w: Any) -> Scene:
@@ -385,6 +396,8 @@ SCENES: list[Callable[[Any], Scene]] = [
     groups_that_make_no_sense,
     no_group_for_the_profile,
     no_role_and_no_group,
+    a_small_edge_machine,
+    all_disks_have_foreign_data,
     a_role_that_wants_exactly_two,
     what_is_on_disks,
     erasure_is_granted,
@@ -432,3 +445,27 @@ def test_scene(scene: Callable[[Any], Scene], workshop: Any, golden: Any) -> Non
     assert sorted(choice.serial for choice in found.choices) == sorted(disks)
     assert all(choice.why for choice in found.choices)
     golden.check(f"disks/{scene.__name__.replace('_', '-')}.txt", text(found))
+
+
+def test_disks_in_use_by_ceph_are_no_system_disks(workshop: Any) -> None:
+    """Of a machine in service everything in use is taken for its system at first."""
+    before = Scene(disks=[*hdds(workshop, 2), nvme(workshop, 0)])
+    accepted = standing(workshop, before)
+    candidate, _ = made(workshop, replace(before, disks=become(before.disks, LVM_OSD)))
+    running = replace(candidate, system=candidate.inventory.disks, standing=True)
+    site = workshop.site()
+    found = plan_osds(site, PLAIN, running, claims(site, [candidate.machine]), accepted, hyperconverged=False)
+    assert found.osds == accepted
+    assert [choice.serial for choice in found.choices] == ["HD0", "HD1", "NV0"]
+    fresh = plan_osds(
+        site, PLAIN, replace(running, standing=False), claims(site, [candidate.machine]), accepted, hyperconverged=False
+    )
+    assert fresh.osds == ()
+
+
+def test_osds_of_other_machines_are_ignored(workshop: Any) -> None:
+    scene = Scene(disks=hdds(workshop, 2))
+    other = tuple(replace(osd, machine="m-2") for osd in standing(workshop, scene))
+    _, found = made(workshop, replace(scene, standing=other))
+    assert [osd.number for osd in found.osds] == [-1, -1]
+    assert found.waits == ()

@@ -263,3 +263,15 @@ def test_ten_thousand_rows_have_room(tmp_path: Path) -> None:
     site = load(written(tmp_path, "name,serial\n" + rows))
     assert len(site.machines) == 10_000
     assert int(site.provisioning.last) - int(site.provisioning.first) + 1 == 10_000
+
+
+def test_a_wholly_wrong_list_is_told_in_short(tmp_path: Path) -> None:
+    """All problems are there, but nobody reads ten thousand lines."""
+    path = written(tmp_path, "name,serial,profile\n" + "".join(f"m{n},S{n:06d}X,epyc-compte\n" for n in range(10_000)))
+    with pytest.raises(SiteError) as caught:
+        load(path)
+    assert len(caught.value.problems) == 10_000
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 201
+    assert lines[0].endswith("list.csv:2:3: profile: unknown profile 'epyc-compte'; did you mean 'epyc-compute'?")
+    assert lines[-1] == "… and 9800 more problems"

@@ -199,7 +199,9 @@ case(
     backbone(Shape.RING, 4, *RING, routing=Routing.BGP, bfd=False),
     backbone(Shape.MESH, 6, *(cable(a, b) for a in range(1, 7) for b in range(1, a)), routing=Routing.BGP),
 )
-case("backbone-split", backbone(Shape.MESH, 4, cable(1, 2), cable(3, 4)), also="backbone-incomplete")
+TORN = backbone(Shape.MESH, 4, cable(1, 2), cable(3, 4))
+case("backbone-split", lambda s: (s.ready(), TORN(s)), also="backbone-incomplete")
+case("backbone-incomplete", TORN)
 
 # ---------------------------------------------------------------- Ceph's networks
 
