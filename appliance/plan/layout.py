@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 
 from agent.wire import Disk, PartitionSpec
@@ -48,4 +49,8 @@ def partition_guids(machine: str, disk: Disk) -> list[str]:
 
 
 def _guid(machine: str, disk: Disk, what: str) -> str:
-    return str(uuid.uuid5(_NAMESPACE, "\n".join((machine, disk.wwn.lower(), serial_key(disk.serial), what))))
+    """`uuid.uuid5` (RFC 9562 §5.5) as text, without the object: 16 bytes of the SHA-1, with version and variant."""
+    name = "\n".join((machine, disk.wwn.lower(), serial_key(disk.serial), what))
+    text = hashlib.sha1(_NAMESPACE.bytes + name.encode(), usedforsecurity=False).hexdigest()
+    variant = "89ab"[int(text[16], 16) & 3]
+    return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}"

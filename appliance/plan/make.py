@@ -119,6 +119,8 @@ class _Planner:
     ready: list[tuple[Candidate, DiskPlan]] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     waits: list[Wait] = field(default_factory=list)
+    found: dict[str, DiskPlan] = field(default_factory=dict)
+    waiting: set[str] = field(default_factory=set)
     disks: dict[str, tuple[DiskChoice, ...]] = field(default_factory=dict)
     facts: list[Fact] = field(default_factory=list)
     layout: Layout | None = None
@@ -170,12 +172,12 @@ class _Planner:
 
     def _candidate(self, machine: ObservedMachine, name: str, profile: Profile) -> Wait | None:
         found = choose(machine, name, profile, self.claims)
-        self.disks[machine.machine.id] = found.choices
+        self.found[machine.machine.id] = found
         given = found.wait or self._port(machine, name) or self.places.give(machine, profile.name)
         one = given if isinstance(given, Wait) else self._add(machine, profile, given, found.systems, standing=False)
         wait = one if isinstance(one, Wait) else self._later(one)
         if wait is not None:
-            self.disks[machine.machine.id] = tuple(_kept(choice) for choice in found.choices)
+            self.waiting.add(machine.machine.id)
         elif isinstance(one, Candidate):
             self.ready.append((one, found))
         if isinstance(one, Candidate) and wait is not None:
@@ -248,14 +250,16 @@ class _Planner:
         for choice in self.layout.choices:
             members.setdefault(choice.machine, []).append(choice)
         for who, choices in members.items():
-            system = [choice for choice in self.disks.get(who, ()) if choice.role == "system"]
-            self.disks[who] = (*system, *choices)
+            self.disks[who] = tuple(choices)
+        for who, found in self.found.items():
+            own = found.system_choices if who in members else found.choices
+            self.disks[who] = (*(map(_kept, own) if who in self.waiting else own), *self.disks.get(who, ()))
         osds = self.layout.desired.ceph.osds if self.layout.desired.ceph else ()
-        assigned = facts.assigned_keys(osds)
-        for one, found in self.ready:
-            self._install(one, found, assigned.pop(one.id, []))
         before = {osd.number for osd in standing.ceph.osds} if standing.ceph else set()
         new = facts.assigned_keys(osd for osd in osds if osd.number not in before)
+        assigned = facts.assigned_keys(osds) if before else dict(new)
+        for one, found in self.ready:
+            self._install(one, found, assigned.pop(one.id, []))
         for one in self.candidates:
             if one.id in new and one.id in assigned:
                 self.facts += facts.machine_facts(one.machine, new[one.id])
@@ -277,7 +281,7 @@ class _Planner:
         """Steps and facts of one machine. ``assigned`` are the keys of its disks that the layout gives a role."""
         if found.system is None:
             return
-        choice = next(choice for choice in found.choices if choice.fate is DiskFate.ERASE)
+        choice = found.system_choices[0]
         image = self.images[self.site.operating_system]
         one = replace(one, given=self.allocations[one.id])
         install, boot = install_steps(self.site, one, choice, found.system, image)
