@@ -235,7 +235,8 @@ class ProbeFailure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """What one machine is. ``architecture`` is ``uname -m``. ``boot_mac`` is the port it was booted from, if known."""
+    """What one machine is. ``architecture`` is ``uname -m``. ``boot_mac`` is the port it was booted from, if known.
+    ``uarts`` are serial ports that exist (``ttyS0``); none are named by an agent that did not look."""
 
     schema: int = SCHEMA
     environment: Environment
@@ -249,6 +250,7 @@ class Inventory:
     nics: tuple[Nic, ...] = ()
     bmc: Bmc | None = None
     tpm: Tpm | None = None
+    uarts: tuple[str, ...] = ()
     boot_mac: str = ""
     hostname: str = ""
     kernel: str = ""

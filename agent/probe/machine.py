@@ -18,6 +18,7 @@ from agent.probe.ethtool import Ethtool
 from agent.probe.lldp import Listener
 from agent.probe.nics import Driver, nics, physical
 from agent.probe.tree import Tree
+from agent.probe.uarts import uarts
 from agent.wire import Board, Content, Cpu, Disk, Environment, Inventory, Memory, Nic, ProbeFailure, Smart
 
 T = TypeVar("T")
@@ -97,6 +98,7 @@ class Probe:
             nics=self._heard(guarded("nics", lambda: nics(tree, self.driver), ())),
             bmc=guarded("bmc", lambda: management.bmc(tree), None),
             tpm=guarded("tpm", lambda: management.tpm(tree), None),
+            uarts=guarded("uarts", lambda: uarts(tree), ()),
             boot_mac=board.boot_mac(tree),
             hostname=system.nodename,
             kernel=system.release,

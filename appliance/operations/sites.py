@@ -9,14 +9,15 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from appliance.model.expected import expected_entry
+from agent.wire import Inventory
+from appliance.model.expected import expected_entry, switch_ports
 from appliance.model.site import Site
 from appliance.operations import audit
 from appliance.operations.context import Actor, Appliance, Role
 from appliance.operations.errors import Invalid, Unavailable
 from appliance.site.load import SiteError, complete_text, load_text
 from appliance.site.load import load_site as parsed_site
-from appliance.store import events, evidence, machines, sites
+from appliance.store import events, evidence, inventories, machines, sites
 from appliance.store.events import Happening
 from appliance.store.sites import SiteRow
 
@@ -92,9 +93,10 @@ def recognise(connection: Connection, machine: str, *, at: float) -> None:
     row = machines.get(connection, machine)
     if site is None or row is None:
         return
-    entry = expected_entry(site, evidence.of_machine(connection, machine))
+    inventory = _trusted(connection, machine) if any(entry.switch_port for entry in site.machines) else None
+    entry = expected_entry(site, evidence.of_machine(connection, machine), inventory)
     name = entry.name if entry else ""
-    if name == row.expected:
+    if name == row.expected or (entry is None and _silent(site, row.expected, inventory)):
         return
     holder = machines.expected_as(connection, name) if name else None
     if holder is not None and holder != machine:
@@ -105,6 +107,17 @@ def recognise(connection: Connection, machine: str, *, at: float) -> None:
     machines.change(connection, machine, expected=name, name=called)
     text = f"is {name} of the site file" if name else f"is not {row.expected} of the site file any more"
     events.add(connection, at=at, machine=machine, kind=Happening.IDENTITY, text=text)
+
+
+def _trusted(connection: Connection, machine: str) -> Inventory | None:
+    row = inventories.latest(connection, machine)
+    return row.inventory if row else None
+
+
+def _silent(site: Site, name: str, inventory: Inventory | None) -> bool:
+    """Whether a machine that was recognised by its switch port just hears no switch now, as after every reboot."""
+    known = any(entry.name == name and entry.switch_port for entry in site.machines)
+    return known and not switch_ports(inventory)
 
 
 def _invalid(error: SiteError) -> Invalid:

@@ -54,7 +54,7 @@ def host_config(site: Site, candidate: Candidate) -> HostConfig:
     """What the files of the installed system are rendered from. The last console becomes ``/dev/console``; the others
     are plain kernel arguments."""
     profile, port = candidate.profile, boot_port(candidate.inventory, candidate.given.port)
-    consoles = (site.console,) if site.console else profile.console
+    consoles = (site.console,) if site.console else present(profile.console, candidate.inventory.uarts)
     arguments = [f"console={console}" for console in consoles[:-1]]
     arguments += [*profile.boot.kernel_arguments, *site.kernel_arguments]
     return HostConfig(
@@ -66,3 +66,10 @@ def host_config(site: Site, candidate: Candidate) -> HostConfig:
         console=consoles[-1] if consoles else "",
         kernel_arguments=tuple(dict.fromkeys(arguments)),
     )
+
+
+def present(consoles: tuple[str, ...], uarts: tuple[str, ...]) -> tuple[str, ...]:
+    """The consoles of a profile whose ports this machine has. A console on a port that is not there takes ``/dev/console``
+    with it, and its login restarts for ever. All of them where nothing is known of the ports, or none would be left."""
+    found = tuple(console for console in consoles if console.partition(",")[0] in uarts)
+    return found or consoles

@@ -108,6 +108,7 @@ def ports(hardware: Hardware, number: int, heard: dict[int, tuple[Neighbour, ...
             driver=port.driver,
             bus_path=port.bus,
             speed=port.speed,
+            max_speed=port.speed,
             carrier=True,
             firmware=port.firmware,
             neighbours=heard.get(index, ()),

@@ -60,8 +60,10 @@ def _rules(checked: Checked) -> Iterator[Problem]:
                 yield checked.problem(path, message)
         elif rule.any and (rule.serial or rule.mac or rule.expected):
             yield checked.problem((*path, "any"), "'any: true' stands alone: it approves every machine")
-        elif rule.expected and not checked.machines and not file.expect and file.manifest is None:
-            yield checked.problem((*path, "expected"), "approves expected machines, but 'machines' names none")
+        elif rule.expected and not checked.machines and file.manifest is None:
+            message = "approves expected machines, but 'machines' names none"
+            message += "; 'expect' only counts: nothing tells who they are" if file.expect else ""
+            yield checked.problem((*path, "expected"), message)
 
 
 def _disks(checked: Checked) -> Iterator[Problem]:

@@ -14,6 +14,7 @@ from agent.probe.machine import Probe
 from agent.probe.marker import running_permit
 from agent.probe.nics import nics
 from agent.probe.tree import Tree
+from agent.probe.uarts import uarts
 from agent.wire import Board, Content, Environment, Firmware, Neighbour, Tpm
 
 UUID = "4c4c4544-0031-5710-804c-b1c04f4b3933"
@@ -330,3 +331,12 @@ def test_this_machine_is_inventoried_without_surprise() -> None:
 
 def test_running_permit_needs_a_partition(fake_root: Path) -> None:
     assert running_permit(Tree(fake_root)) == ""
+
+
+def test_serial_ports_without_a_chip_are_none(fake_root: Path) -> None:
+    for name, kind in (("ttyS0", "4"), ("ttyS1", "0"), ("ttyAMA0", "32"), ("tty1", None)):
+        folder = fake_root / "sys/class/tty" / name
+        folder.mkdir(parents=True)
+        if kind is not None:
+            (folder / "type").write_text(f"{kind}\n")
+    assert uarts(Tree(fake_root)) == ("ttyAMA0", "ttyS0")

@@ -174,3 +174,21 @@ def test_the_installed_systems_first_report_ends_the_image_key(app: Appliance, m
         stored = inventories.get(connection, key, Environment.INSTALLED)
     assert stored and (stored.permit, stored.nonce) == (permit, installed.nonce)
     assert _machine(app, key).machine.phase is Phase.DEPLOYING
+
+
+def test_a_machine_is_known_by_the_switch_port_that_it_hears(app: Appliance, machine: tuple[Box, str]) -> None:
+    """Its trusted report counts; and silence (LLDP takes half a minute after every reboot) takes nothing away."""
+    one, key = machine
+    text = APPROVE_ANY + "machines: {rack1-u7: {switch_port: leaf1/Ethernet7}}\n"
+    sites.load_site_text(app, OPERATOR, text, "lab.yaml")
+    one.report(key)
+    assert _machine(app, key).expected == ""
+    nic = one.inventory.nics[0]
+    neighbour = wire.Neighbour(chassis="aa:bb:cc:00:00:01", port="Ethernet7", system="leaf1.example.org")
+    one.report(key, nics=(replace(nic, neighbours=(neighbour,)),))
+    assert _machine(app, key).expected == "rack1-u7"
+    one.report(key, nics=(nic,))
+    assert _machine(app, key).expected == "rack1-u7"
+    elsewhere = replace(neighbour, port="Ethernet9")
+    one.report(key, nics=(replace(nic, neighbours=(elsewhere,)),))
+    assert _machine(app, key).expected == ""

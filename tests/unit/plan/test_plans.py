@@ -341,3 +341,16 @@ def test_lines_have_kinds_for_colours(workshop: Any) -> None:
     found = lines(made, workshop.observed(*machines))
     assert [line.machine for line in found if line.kind is LineKind.DESTROY] == ["m-1", "m-2", "m-3"]
     assert "ZL2ARCHIVE01" in next(line.text for line in found if line.kind is LineKind.KEEP)
+
+
+def test_a_console_on_a_port_that_is_not_there_is_left_out(workshop: Any) -> None:
+    site = workshop.site("machines: {n1: {serial: SN1}}")
+
+    def console(*uarts: str) -> tuple[str, tuple[str, ...]]:
+        step = workshop.plan(site, workshop.machine(1, uarts=uarts)).steps[0]
+        return step.install.host.console, step.install.host.kernel_arguments
+
+    assert console() == ("ttyS1,115200n8", ("console=ttyS0,115200n8",))
+    assert console("ttyS0", "ttyS1") == console()
+    assert console("ttyS0") == ("ttyS0,115200n8", ())
+    assert console("ttyAMA0") == console()

@@ -73,6 +73,7 @@ BROKEN = {
         "clusters: {a: {profiles: epyc-compute}}",
     ),
     "expected without anybody": lines("approve: [{expected: true}]"),
+    "expected with numbers alone": lines("expect: {epyc-compute: 3}", "approve: [{expected: true}]"),
     # networks
     "network without a range": lines("  migration:", "  tenant: {vlan: 7}"),
     "provisioning without a range": "site: s\nnetworks: {provisioning: {}}\n",
