@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent.wire import Disk, Inventory
 from appliance.model.network import Plane
@@ -10,6 +10,9 @@ from appliance.model.observed import ObservedMachine
 from appliance.model.place import Place
 from appliance.model.plan import Allocation
 from hwprofiles.profile import Profile
+
+
+EVERY = frozenset(Plane)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,13 +28,12 @@ class Candidate:
     given: Allocation
     system: tuple[Disk, ...] = ()
     standing: bool = False
-    planes: frozenset[Plane] = frozenset(Plane)
+    planes: frozenset[Plane] = EVERY
     roles: tuple[tuple[str, str], ...] = ()
+    id: str = field(init=False)
+    name: str = field(init=False)
+    """What is asked of it hundreds of times is looked up once."""
 
-    @property
-    def id(self) -> str:
-        return self.machine.machine.id
-
-    @property
-    def name(self) -> str:
-        return self.given.name
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", self.machine.machine.id)
+        object.__setattr__(self, "name", self.given.name)

@@ -13,6 +13,7 @@ from appliance.model.site import Site
 from appliance.plan.candidate import Candidate
 from appliance.plan.capacity import capacity
 from appliance.plan.crush import tree
+from appliance.plan.crushdomains import Terrain
 from appliance.plan.disks import Claims
 from appliance.plan.order import natural
 from appliance.plan.osd import OsdPlan, plan_osds
@@ -106,7 +107,11 @@ def _layout(
     before = standing.services if standing else ()
     services, short = place_services(site, spec, members, hosts, wanted, before, outside=storage.others)
     buckets = tree(site, members, osds)
-    pools = plan_pools(site, spec, members, osds, standing.pools if standing else ())
+    terrain = Terrain(buckets, osds)
+    rules = standing.rules if standing else ()
+    pools = plan_pools(
+        site, spec, members, osds, standing.pools if standing else (), standing_rules=rules, terrain=terrain
+    )
     public = spec.public or _plane(site, Plane.STORAGE_PUBLIC) or PROVISIONING
     layout = CephLayout(
         name=spec.name,
@@ -122,8 +127,8 @@ def _layout(
         buckets=buckets,
         rules=pools.rules,
         pools=pools.pools,
-        capacity=capacity(spec, members, osds, pools.pools, buckets),
-        throughput=throughput(site, spec, members, osds, pools.pools),
+        capacity=capacity(spec, members, osds, pools.pools, buckets, site=site, terrain=terrain),
+        throughput=throughput(site, spec, members, osds, pools.pools, terrain=terrain),
         frozen=spec.frozen,
     )
     return layout, (*short, *pools.waits)

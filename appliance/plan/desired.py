@@ -11,14 +11,13 @@ from appliance.model.plan import Allocation, Desired, DiskChoice, NodeLayout, Wa
 from appliance.model.site import Site
 from appliance.plan.availability import availability
 from appliance.plan.backbone import plan_backbone
-from appliance.plan.candidate import Candidate
+from appliance.plan.candidate import EVERY, Candidate
 from appliance.plan.ceph import CephPlan, Storage, plan_ceph
 from appliance.plan.clusters import ClusterPlan, ceph_members, plan_clusters
 from appliance.plan.disks import Claims
 from appliance.plan.hostnet import Wiring
 
 NOTHING = Desired()
-EVERY = frozenset(Plane)
 LATER = "is planned; this version does not form it yet"
 
 
@@ -92,7 +91,8 @@ def _storage(site: Site, candidates: Sequence[Candidate], grouped: ClusterPlan) 
 
 def _join(site: Site, one: Candidate, cluster: str, storage: frozenset[str]) -> Candidate:
     """The candidate with its cluster, and the planes that it has a part in."""
-    return replace(one, given=replace(one.given, cluster=cluster), planes=_planes(site, one, cluster, storage))
+    given = one.given if one.given.cluster == cluster else replace(one.given, cluster=cluster)
+    return replace(one, given=given, planes=_planes(site, one, cluster, storage))
 
 
 def _planes(site: Site, one: Candidate, cluster: str, storage: frozenset[str]) -> frozenset[Plane]:

@@ -21,4 +21,7 @@ def collection_paused() -> Iterator[None]:
         yield
     finally:
         if running:
+            # What has grown goes to the oldest generation as it is: else the next object would start a look through it.
+            gc.freeze()
+            gc.unfreeze()
             gc.enable()
