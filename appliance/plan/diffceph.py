@@ -313,7 +313,7 @@ def capacity_text(capacity: Capacity) -> str:
     healable = (
         f"{show_bytes(capacity.healable)} so that {loss}" if capacity.healable is not None else f"never so that {loss}"
     )
-    hours = f" (in about {capacity.recovery_hours:.2g} h)" if capacity.recovery_hours is not None else ""
+    hours = f" (in no less than {capacity.recovery_hours:.2g} h)" if capacity.recovery_hours is not None else ""
     usable, nearfull = show_bytes(capacity.usable), show_bytes(capacity.nearfull)
     return f"{usable} of {show_bytes(capacity.raw)} raw, {nearfull} at nearfull, {healable}{hours}"
 
