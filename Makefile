@@ -41,8 +41,9 @@ lint: ## ruff, mypy, import contracts, documentation build, openapi.json stalene
 	$(BIN)/sphinx-build -q -W -b html docs build/docs
 
 test: ## Unit, golden, property, corpus, API, crash and browser tests (no machines are booted)
-	@tests/packages.sh base browser
+	@tests/packages.sh base browser oracle
 	$(MAKE) --no-print-directory $(STAMP)
+	@$(BIN)/python -m images.cephtools || echo "ceph tools: tests that need them will say that they are skipped"
 	$(BIN)/pytest -n 2 -m "not net and not vm and not nightly" $(ARGS)
 
 test-net: ## Real servers and clients in network namespaces (root)

@@ -39,6 +39,8 @@ _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _SECRET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SHOWN = 60
+_LISTED = 40
+"""Known words that a message lists."""
 
 
 class _Invalid:
@@ -50,14 +52,21 @@ INVALID = _Invalid()
 
 def closest(word: str, known: Iterable[str]) -> str:
     """``; did you mean 'x'?`` for the nearest known word, or the list of known words when none is near."""
-    words = sorted(set(known))
+    return _closest(word, frozenset(known))
+
+
+@functools.lru_cache(maxsize=4096)
+def _closest(word: str, known: frozenset[str]) -> str:
+    """Remembered, because one wrong word may stand in every row of a long list."""
+    words = sorted(known)
     folded = {entry.casefold().replace("-", "_"): entry for entry in words}
     given = word.casefold().replace("-", "_")
     near = difflib.get_close_matches(given, folded, n=1, cutoff=0.6)
     near = near or [entry for entry in folded if len(given) > 2 and entry.startswith(given)]
     if near:
         return f"; did you mean '{folded[near[0]]}'?"
-    return f"; known: {', '.join(words)}" if words else ""
+    more = f" and {len(words) - _LISTED} more" if len(words) > _LISTED else ""
+    return f"; known: {', '.join(words[:_LISTED])}{more}" if words else ""
 
 
 class Converter:

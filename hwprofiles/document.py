@@ -1,8 +1,9 @@
 """The only YAML reader: text → nodes with positions, and every problem with file, line and column.
 
-YAML 1.2 without what makes configuration files surprising or dangerous: aliases (and so bombs), tags (but ``!secret NAME``,
-where a secret is expected), several documents, keys that are not text, the same key twice. A plain value keeps its text until its type is known, so a MAC or a serial made
-of digits stays text. Built from the parser's events with an own stack, so that deep nesting can't exhaust Python's.
+YAML 1.2 without what makes configuration files surprising or dangerous: aliases (and so bombs), tags (but ``!secret NAME``
+where a secret is expected), several documents, keys that are not text, the same key twice. A plain value keeps its text
+until its type is known, so a MAC or a serial made of digits stays text. Built from the parser's events with an own stack,
+so that deep nesting can't exhaust Python's.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ T = TypeVar("T")
 MAX_BYTES = 8 * 1024 * 1024
 MAX_NODES = 400_000
 MAX_DEPTH = 32
-SECRET = "!secret"
+REFERENCE = "!secret"
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x84\x86-\x9f\ufffe\uffff]|[\ud800-\udfff]")
 _TAB = re.compile(r"^ *\t+ *[^\s#]", re.MULTILINE)
 
@@ -170,7 +171,8 @@ class _Builder:
                 raise self._fail(event, "a second document begins here (---); only one is allowed")
         elif isinstance(event, ev.AliasEvent):
             self._note(event, f"aliases are not supported (*{event.anchor}); write the value out")
-            self._put(ScalarNode(**_at(event), text="", plain=True, broken=True), event)
+            at = _at(event)
+            self._put(ScalarNode(line=at["line"], column=at["column"], text="", plain=True, broken=True), event)
         elif isinstance(event, ev.ScalarEvent):
             self._put(self._scalar(event), event)
         elif isinstance(event, ev.MappingStartEvent | ev.SequenceStartEvent):
@@ -182,11 +184,13 @@ class _Builder:
             self._put(self.stack.pop().close(), event)
 
     def _scalar(self, event: Any) -> ScalarNode:
-        secret = event.tag is not None and str(event.tag) == SECRET
+        secret = event.tag is not None and str(event.tag) == REFERENCE
         if not secret:
             self._tag(event)
+        at = _at(event)
         return ScalarNode(
-            **_at(event),
+            line=at["line"],
+            column=at["column"],
             text=event.value,
             plain=event.style in (None, ""),
             broken=event.tag is not None and not secret,

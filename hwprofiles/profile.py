@@ -126,7 +126,8 @@ class DiskRole:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NicRole:
-    """Ports of a role: by driver pattern and highest speed in Mbit/s. Without conditions it is the boot port."""
+    """Ports of a role: by driver pattern and the least speed in Mbit/s that they can do. ``provisioning`` is always the
+    boot port; the others take the first ``count`` (0: all) of the ports that fit and have no role yet."""
 
     role: NicRoleName
     driver: tuple[str, ...] = ()

@@ -7,6 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from images.cache import Cache
+from images.cephtools import ceph_tools
+from images.errors import ImageBuildError
+from tests.oracle.crush import Oracle
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -21,6 +26,15 @@ def corpus() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the corpus is absent: {folder} (set RACKSEED_CORPUS)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def oracle() -> Oracle:
+    """Ceph's tools as a judge of layouts; fetched on first use (workers wait for each other), skips when that fails."""
+    try:
+        return Oracle(tools=ceph_tools(Cache()))
+    except ImageBuildError as error:
+        pytest.skip(f"Ceph's tools can't be had: {error}")
 
 
 class Golden:

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Install the Debian packages of the named groups when they are missing: base, net, lab, browser, bench.
+# Install the Debian packages of the named groups when they are missing: base, net, lab, browser, oracle, bench.
 # As root they are installed; otherwise the command to run is printed and we stop.
 set -eu
 declare -A groups=(
@@ -8,6 +8,7 @@ declare -A groups=(
   [lab]="qemu-system-x86 qemu-utils mmdebstrap zstd cpio kmod xz-utils gzip debian-archive-keyring dosfstools e2fsprogs gdisk fdisk tcpdump"
   [browser]="chromium fonts-dejavu-core"
   [browser]="chromium chromium-driver fonts-dejavu-core"
+  [oracle]="dpkg gpgv debian-archive-keyring"
   [bench]="kea-dhcp4-server dnsmasq-base atftpd nginx-light"
 )
 want=()

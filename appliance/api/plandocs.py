@@ -73,6 +73,14 @@ class LayoutDocument:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CrushDocument:
+    """A CRUSH map as text that ``crushtool -c`` compiles."""
+
+    hash: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class What:
     """What to explain: a machine (name, id, serial, MAC), a disk (serial, WWN, four letters of one, MACHINE/SERIAL), a
     step's key, a pool, a cluster, ``osd.N`` or ``backbone``."""

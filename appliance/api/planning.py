@@ -5,6 +5,7 @@ from __future__ import annotations
 from appliance.api.documents import Nothing, instant
 from appliance.api.paging import Page, paged, position, size
 from appliance.api.plandocs import (
+    CrushDocument,
     ExplainDocument,
     LayoutDocument,
     PlanDocument,
@@ -60,6 +61,13 @@ def show_layout(hash_: str) -> LayoutDocument:
     """What the plan makes of the site in the end: nodes with their networks, clusters, Ceph, backbone, availability."""
     view = layouts.show_layout(appliance(), asking(), hash_)
     return LayoutDocument(hash=view.hash, desired=view.desired)
+
+
+@api.route_for("GET", "/plans/<hash_>/crush", errors=(401, 403, 404))
+def show_crush(hash_: str) -> CrushDocument:
+    """The CRUSH map of the plan as text for ``crushtool -c``. 404 where the plan has no Ceph."""
+    found, text = layouts.show_crush(appliance(), asking(), hash_)
+    return CrushDocument(hash=found, text=text)
 
 
 @api.route_for("GET", "/plans/<hash_>/explain", errors=(401, 403, 404, 422, 503))

@@ -63,6 +63,18 @@ def layout(client: Client, form: str, hash_: str) -> None:
     print_json(document if form == "json" else document["desired"])
 
 
+@plan.command("crush")
+@click.argument("hash_", metavar="[HASH]", default=NEWEST)
+@connected
+def crush(client: Client, form: str, hash_: str) -> None:
+    """The CRUSH map as text, for crushtool -c. Without HASH of the plan that was made last."""
+    document = client.get(f"/plans/{hash_}/crush")
+    if form == "json":
+        print_json(document)
+    else:
+        click.echo(document["text"].rstrip("\n"))
+
+
 @click.command()
 @click.argument("what", metavar="WHAT")
 @click.option("--plan", "hash_", metavar="HASH", default=NEWEST, help="The plan to ask; the one made last without it.")
@@ -108,12 +120,9 @@ def apply(client: Client, form: str, hash_: str, no_wait: bool) -> None:
 
 
 def _exit_code(made: dict[str, Any]) -> int:
-    """Steps are changes; without steps, what waits counts before a layout that is only to be recorded."""
-    if made["steps"]:
+    if made["changes"]:
         return EXIT_CHANGES
-    if made["waits"]:
-        return EXIT_WAITS
-    return EXIT_CHANGES if made["changes"] else EXIT_OK
+    return EXIT_WAITS if made["waits"] else EXIT_OK
 
 
 def _print_plan(made: dict[str, Any], form: str) -> None:

@@ -85,8 +85,8 @@ class Erasure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolSpec:
-    """A pool of the site file. ``size`` 0: 3 copies (4 in stretch mode); ``min_size`` 0: size - 1, or k + 1. ``domain`` None:
-    the largest level that has enough buckets for it to heal, else enough to place. ``share`` is the part of the usable
+    """A pool of the site file. ``size`` 0: 3 copies (4 in stretch mode); ``min_size`` 0: size - 1, or k + 1. ``domain``
+    None: the largest level that has enough buckets for it to heal, else enough to place. ``share`` is the part of the usable
     space that it will need, relative to the other pools. ``erasure`` instead of copies; without numbers (``k`` 0) they are
     chosen by the number of domains."""
 
@@ -138,9 +138,9 @@ class DiskRef:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OsdLayout:
     """One OSD. ``number`` is its planned id; Ceph gives the real one. ``data_size`` of the disk it takes (several OSDs may
-    share a disk: ``part`` counts them from 0), ``db`` its DB device with ``db_size`` and ``slot`` (0 for the first), None when
-    the DB lives on the data device; ``wal`` likewise, None when the WAL lives with the DB. ``weight`` is in TiB, as CRUSH
-    counts. ``group`` is the drive group that chose it."""
+    share a disk: ``part`` counts them from 0), ``db`` its DB device with ``db_size`` and ``slot`` (0 for the first), None
+    when the DB lives on the data device; ``wal`` likewise, None when the WAL lives with the DB. ``weight`` is in TiB, as
+    CRUSH counts. ``group`` is the drive group that chose it."""
 
     number: int
     machine: str
@@ -192,10 +192,10 @@ class RuleLayout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolLayout:
-    """One pool. ``size`` is copies or k + m; ``domain`` what copies are spread over, ``domains`` how many of those there are,
-    ``per_domain`` how many copies one of them holds at most. ``root`` is the bucket that the rule takes (``default``, or a zone's). ``share`` is its
-    target_size_ratio. ``heals``: whether copies are complete again after the loss of one domain. ``why`` says how that was
-    decided."""
+    """One pool. ``size`` is copies or k + m; ``domain`` what copies are spread over, ``domains`` how many of those there
+    are, ``per_domain`` how many copies one of them holds at most. ``root`` is the bucket that the rule takes (``default``,
+    or a zone's). ``share`` is its target_size_ratio. ``heals``: whether copies are complete again after the loss of one
+    domain. ``why`` says how that was decided."""
 
     name: str
     service: Service

@@ -156,6 +156,9 @@ class Allocation:
     port: str = ""
 
 
+UNWIRED = HostNetwork()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeLayout:
     """One machine as it should be in the end: where it stands, and its whole network."""
@@ -166,7 +169,7 @@ class NodeLayout:
     profile: str
     place: Place
     cluster: str = ""
-    network: HostNetwork = HostNetwork()
+    network: HostNetwork = UNWIRED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

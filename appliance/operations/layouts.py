@@ -12,7 +12,7 @@ from appliance.operations import sites
 from appliance.operations.context import Actor, Appliance, Role
 from appliance.operations.errors import NotFound
 from appliance.operations.plans import find_plan, observe_all, site_in
-from appliance.plan import explain
+from appliance.plan import crush, explain
 from appliance.plan.difflines import DiffLine, to_text
 from appliance.store import machines
 
@@ -52,6 +52,17 @@ def show_layout(app: Appliance, actor: Actor, hash_: str) -> LayoutView:
             site=sites.current_in(connection),
             phases={found.machine.id: found.machine.phase for found in machines.everything(connection)},
         )
+
+
+def show_crush(app: Appliance, actor: Actor, hash_: str) -> tuple[str, str]:
+    """The plan's hash, and its CRUSH map as text that ``crushtool -c`` compiles. Raises `NotFound` (no such plan, or one
+    without Ceph)."""
+    actor.require(Role.VIEWER, "look at plans")
+    with app.store.read() as connection:
+        row = find_plan(connection, hash_)
+    if row.plan.desired.ceph is None:
+        raise NotFound(f"plan {row.hash[:12]} has no Ceph, and so no CRUSH map: see what waits, or the site file (ceph: …)")
+    return row.hash, crush.text(row.plan.desired.ceph)
 
 
 def explain_plan(app: Appliance, actor: Actor, hash_: str, what: str) -> Explanation:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from appliance.engine.orders import OrderError
 from appliance.engine.settlement import settle
 from appliance.model.observed import Observed
-from appliance.model.plan import DiskChoice, DiskFate, LintFinding, Plan, Step, StepKind, Wait
+from appliance.model.plan import Desired, DiskChoice, DiskFate, LintFinding, Plan, Step, StepKind, Wait
 from appliance.model.site import Site
 from appliance.operations import audit, sites
 from appliance.operations.context import Actor, Appliance, Role
@@ -26,7 +26,7 @@ from appliance.operations.machines import observe
 from appliance.operations.rendering import operating_system, render_files
 from appliance.plan import make
 from appliance.plan.diff import render
-from appliance.plan.difflayout import differs
+from appliance.plan.difflayout import names_of
 from appliance.plan.lint import lint
 from appliance.plan.stale import ChangedFact, changed_facts
 from appliance.store import allocations, artefacts, events, machines, orders, permits, plans, steps
@@ -65,8 +65,8 @@ class StepView:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanView:
     """A plan for people. ``diff`` is its text, ``disks`` every disk with its fate, ``lint`` findings (an ``error`` stops
-    `apply_plan`). ``current``: no other plan was accepted since this one was made. ``relaid``: its layout is another one
-    than that of the plan before it."""
+    `apply_plan`). ``current``: no other plan was accepted since this one was made. ``changes``: there is something to
+    accept, steps or another layout than that of the plan before it. ``names`` are those that it gives machines, by id."""
 
     hash: str
     parent: str
@@ -81,12 +81,14 @@ class PlanView:
     made_by: str
     accepted: float | None
     accepted_by: str
-    relaid: bool = False
+    changes: bool
+    desired: Desired
+    names: Mapping[str, str]
 
     @property
-    def changes(self) -> bool:
-        """Whether there is anything to accept: steps to do, or another layout to go by."""
-        return bool(self.steps) or self.relaid
+    def relaid(self) -> bool:
+        """It is only another layout: no step does anything."""
+        return self.changes and not self.steps
 
 
 def make_plan(app: Appliance, actor: Actor) -> PlanView:
@@ -295,16 +297,10 @@ def _view(connection: Connection, row: PlanRow) -> PlanView:
         made_by=row.made_by,
         accepted=row.accepted,
         accepted_by=row.accepted_by,
-        relaid=_relaid(connection, row),
+        changes=row.plan.changes,
+        desired=row.plan.desired,
+        names=names_of(row.plan.allocations, row.plan.desired),
     )
-
-
-def _relaid(connection: Connection, row: PlanRow) -> bool:
-    """Whether a plan without steps has another layout than its parent; with steps nobody asks."""
-    if row.plan.steps:
-        return False
-    parent = plans.get(connection, row.plan.parent) if row.plan.parent else None
-    return differs(row.plan.desired, parent.plan.desired if parent else None)
 
 
 def _step(step: Step, row: StepRow | None) -> StepView:

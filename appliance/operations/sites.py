@@ -39,7 +39,8 @@ def load_site(app: Appliance, actor: Actor, path: Path) -> Site:
 def load_site_text(app: Appliance, actor: Actor, text: str, path: str) -> Site:
     """Check and store a site file; machines are recognised and rules evaluated in the same transaction.
 
-    ``path`` is only for messages; the text stands alone, a list of machines is inside it. Raises `Invalid` with every problem as (``file:line:column``, message).
+    ``path`` is only for messages; the text stands alone, so a list of machines is inside it. Raises `Invalid` with every
+    problem as (``file:line:column``, message).
     """
     from appliance.operations import enrolment  # noqa: PLC0415 - enrolment needs the site for its rules
 

@@ -23,6 +23,8 @@ from appliance.plan.order import natural
 IPV6 = "/6"
 """What follows a network's name where its IPv6 address is meant."""
 
+_READABLE = 0xFFFF
+"""The highest host part that is given in IPv6 without a number that asks for it: one group of digits."""
 _WITHOUT = frozenset({Plane.PROVISIONING, Plane.TENANT})
 """Planes in which this module gives no addresses: `place.Places` does in the first, guests bring their own in the other."""
 
@@ -158,8 +160,9 @@ def _range(key: str, cidr: IPv4Network | IPv6Network, special: list[IPv4Address 
     ends = 1 if cidr.max_prefixlen - cidr.prefixlen > 1 else 0
     first, last = base + ends, end - ends
     reserved = frozenset(int(a) for a in special if a.version == cidr.version and first <= int(a) <= last)
+    free = min(last, base + _READABLE) if cidr.version == 6 else last
     return _Range(
-        key=key, cidr=cidr, base=base, first=first, last=last, free=last, reserved=reserved, taken=set(reserved)
+        key=key, cidr=cidr, base=base, first=first, last=last, free=free, reserved=reserved, taken=set(reserved)
     )
 
 

@@ -22,7 +22,7 @@ from appliance.plan.naming import listed, plural
 from appliance.plan.order import natural
 from appliance.plan.survival import (
     RANKS,
-    PoolHosts,
+    Ground,
     Seat,
     known_levels,
     rank,
@@ -33,7 +33,7 @@ from appliance.plan.survival import (
 
 APPLIANCE = "appliance"
 HOST = Level.HOST.value
-DAEMONS = {"mgr": "managers", "mds": "metadata servers", "rgw": "object gateways"}
+DAEMONS = {"mgr": "manager", "mds": "metadata server", "rgw": "object gateway"}
 _ABOVE_RACK = (Level.ZONE, Level.DATACENTER, Level.ROW)
 
 
@@ -104,7 +104,7 @@ class _Report:
             self._cluster(layout)
         if self.desired.clusters and not self._shared():
             names = listed(layout.name for layout in self.desired.clusters)
-            text = f"no Ceph holds the disks of guests in {names}: those of a lost node can't be started elsewhere; plan 'ceph'"
+            text = f"no Ceph holds the disks of guests in {names}: those of a lost node stay down; plan 'ceph'"
             self.gap(Tier.II, "clusters", text)
         if not self.site.clusters and not self.desired.clusters and self.desired.ceph is None:
             text = "the site file has no cluster and no Ceph: what runs on a machine stops with it"
@@ -126,7 +126,8 @@ class _Report:
             self.row(about, "", f"{votes}: the loss of one node stops it", heals=False)
             self.gap(Tier.II, about, _quorum_gap(layout))
             return
-        left = len(nodes) - worst_seats(nodes, Level(quorate)) + (arbiter is not None)
+        voters = [*nodes, *([arbiter] if arbiter else [])]
+        left = len(voters) - worst_seats(voters, Level(quorate))
         heals = shared and left - 1 >= layout.quorum
         text = f"{votes}: it stays quorate after the loss of a {quorate}"
         if shared:
@@ -149,8 +150,9 @@ class _Report:
         for kind in sorted(wanted | {service.kind for service in layout.services if service.kind in DAEMONS}):
             self._daemons(layout, kind)
         root = next((bucket.name for bucket in layout.buckets if bucket.level == "root"), "default")
+        ground = Ground(layout.osds, self.places, root)
         for pool in layout.pools:
-            self._pool(pool, PoolHosts(pool, layout.osds, self.places, root))
+            self._pool(pool, ground.survives(pool), stretch=layout.stretch)
 
     def _monitors(self, layout: CephLayout) -> None:
         machines = [service.machine for service in layout.services if service.kind == "mon"]
@@ -170,21 +172,19 @@ class _Report:
         self.row("monitors", survives, f"{votes}: the loss of a {survives} leaves a quorum{more}", heals=heals)
 
     def _daemons(self, layout: CephLayout, kind: str) -> None:
-        name = DAEMONS[kind]
         seats = self._seats(service.machine for service in layout.services if service.kind == kind)
+        name, number = f"{DAEMONS[kind]}s", plural(len(seats), DAEMONS[kind])
         levels = known_levels(seat.place for seat in seats if seat.place is not None)
         survives = survives_daemons(seats, levels)
         if not survives:
-            self.row(name, "", f"{len(seats)} of {name}: nobody takes over", heals=False)
-            self.gap(
-                Tier.II, name, f"Ceph has {len(seats)} of {name}; two on different hosts would take over for each other"
-            )
+            self.row(name, "", f"{number}: nobody takes over", heals=False)
+            self.gap(Tier.II, name, f"Ceph has {number}; two on different hosts would take over for each other")
             return
         left = len(seats) - worst_seats(seats, Level(survives))
-        self.row(name, survives, f"{len(seats)} of {name}: {left} left after the loss of a {survives}", heals=left > 1)
+        self.row(name, survives, f"{number}: the loss of a {survives} leaves {left}", heals=left > 1)
 
-    def _pool(self, pool: PoolLayout, hosts: PoolHosts) -> None:
-        about, survives = f"pool {pool.name}", hosts.survives()
+    def _pool(self, pool: PoolLayout, survives: str, *, stretch: bool) -> None:
+        about = f"pool {pool.name}"
         copies = f"{pool.erasure.k}+{pool.erasure.m} chunks" if pool.erasure else plural(pool.size, "copy", "copies")
         spread = f"{copies} on {plural(pool.domains, pool.domain.value)}, min_size {pool.min_size}"
         loss = f"the loss of a {survives}" if survives else "the loss of nothing"
@@ -196,7 +196,7 @@ class _Report:
             text = f"{about}: {spread}, survives {loss} and not of a host; spread its copies over at least {pool.size} hosts"
             self.gap(Tier.II, about, text)
         if not pool.heals:
-            self.gap(Tier.IV, about, _healing_gap(pool, about))
+            self.gap(Tier.IV, about, _healing_gap(pool, about, stretch=stretch))
 
     # ------------------------------------------------------------ what all services stand on
 
@@ -211,7 +211,7 @@ class _Report:
         if arbitrated:
             names = listed(layout.name for layout in arbitrated)
             fewest = min(quorum.count(len(layout.members), arbiter=False).tolerates for layout in arbitrated)
-            text += f"; it is the arbiter of {names}, which then tolerates the loss of {plural(fewest, 'node')}"
+            text += f"; it is the arbiter of {names}: meanwhile {plural(fewest, 'node')} may fail, not {fewest + 1}"
         self.row("appliance", "", text, heals=False)
 
     def above_the_rack(self) -> None:
@@ -232,8 +232,7 @@ class _Report:
                 key = ("clusters", row.survives) if kind == "cluster" else (row.service, row.survives)
                 short.setdefault(key, []).append(name if kind == "cluster" else row.service)
         for (about, survives), names in short.items():
-            many = "survives" if len(names) == 1 else "survive"
-            self.gap(Tier.IV, about, f"{listed(names)} {many} the loss of a {survives}, not of a {target}")
+            self.gap(Tier.IV, about, f"{listed(names)}: a {survives} may be lost, but not a {target}")
 
 
 LEVEL_WORDS = frozenset(RANKS) - {""}
@@ -255,9 +254,11 @@ def _quorum_gap(layout: ClusterLayout) -> str:
     )
 
 
-def _healing_gap(pool: PoolLayout, about: str) -> str:
+def _healing_gap(pool: PoolLayout, about: str, *, stretch: bool) -> str:
     """Why the copies of a lost domain can't be made anew on the others, and what would help."""
     level = pool.domain.value
+    if stretch:
+        return f"{about}: in stretch mode the copies of a lost {level} come back only with it"
     missing = -(-pool.size // pool.per_domain) + 1 - pool.domains
     if missing > 0:
         more = f"a {_ordinal(pool.domains + 1)} would" if missing == 1 else f"{missing} more would"

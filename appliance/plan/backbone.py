@@ -7,9 +7,10 @@ leave. LLDP comes and goes with reboots: a cable that is not heard for a while s
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
+from types import MappingProxyType
 
 from appliance.model.network import (
     ROUTED,
@@ -21,7 +22,7 @@ from appliance.model.network import (
     Routing,
     Shape,
 )
-from appliance.model.plan import Wait, WaitReason
+from appliance.model.plan import Allocation, Wait, WaitReason
 from appliance.model.site import Site
 from appliance.plan.cabling import Comparison, Directory, End, Heard, Link, Member, compare, listen, swaps
 from appliance.plan.candidate import Candidate
@@ -36,16 +37,22 @@ LARGEST_OPENFABRIC = 5
 
 
 def plan_backbone(
-    site: Site, candidates: Sequence[Candidate], standing: BackboneLayout | None, kept: Collection[str] = ()
+    site: Site,
+    candidates: Sequence[Candidate],
+    standing: BackboneLayout | None,
+    kept: Mapping[str, Allocation] = MappingProxyType({}),
 ) -> tuple[BackboneLayout | None, tuple[Wait, ...]]:
     """The backbone, or None where the site file asks for none or it can't be formed yet (then a wait says why).
 
-    ``kept`` are ids of machines that exist but can't be looked at now: members among them stay."""
+    ``kept`` is what machines have (as for `Ladder`): members that are among them stay, also those that can't be looked
+    at now. Without it, a member that is no candidate has left."""
     spec = site.backbone or BackboneSpec()
     routed = any(network.carrier in ROUTED for network in site.networks)
     if (site.backbone is None and not routed) or (spec.shape is Shape.NONE and not routed):
         return None, ()
-    planner = _Planner(site=site, spec=spec, directory=Directory(candidates), standing=standing, kept=frozenset(kept))
+    planner = _Planner(
+        site=site, spec=spec, directory=Directory(candidates, kept), standing=standing, kept=frozenset(kept)
+    )
     layout = planner.plan()
     return layout, tuple(sorted(planner.waits, key=lambda wait: (wait.about, wait.reason, wait.text)))
 
@@ -60,30 +67,34 @@ class _Planner:
     declared: list[Link] = field(default_factory=list)
     pairs: list[Pair] = field(default_factory=list)
     waits: list[Wait] = field(default_factory=list)
+    heard: Heard | None = None
 
     def plan(self) -> BackboneLayout | None:
         self._declare()
         members = self._members()
-        heard = Heard()
-        if any(nic.neighbours for member in members.values() for nic in member.candidate.inventory.nics):
-            words = frozenset(link.b for link in self.declared if link.b[0] not in self.directory.candidates)
-            heard = listen(self.directory, members.values(), words)
         decision = decide(
             self.site,
             list(members.values()),
             declared=self.pairs,
             switched=bool(self.declared),
             standing=self.standing,
-            heard=heard,
+            listen=lambda: self._heard(members),
         )
         if decision.shape is None:
             self._wait(BACKBONE, WaitReason.LAYOUT, decision.why)
             return self.standing
-        order = self._order(decision.shape, members, heard)
+        order = self._order(decision.shape, members)
         if order is None:
             return self.standing
-        cables = self._cables(decision.shape, order, heard)
+        cables = self._cables(decision.shape, order, members)
         return self._layout(decision.shape, decision.why, order, cables)
+
+    def _heard(self, members: dict[str, Member]) -> Heard:
+        """What LLDP told; looked at once, and only when something depends on it."""
+        if self.heard is None:
+            words = frozenset(link.b for link in self.declared if link.b[0] not in self.directory.candidates)
+            self.heard = listen(self.directory, members.values(), words)
+        return self.heard
 
     def _wait(self, about: str, reason: WaitReason, text: str) -> None:
         self.waits.append(Wait(about=about, reason=reason, text=text))
@@ -137,7 +148,7 @@ class _Planner:
                 found[who] = Member(candidate=candidate, roles=roles, ports=ports)
         return found
 
-    def _order(self, shape: Shape, members: dict[str, Member], heard: Heard) -> tuple[str, ...] | None:
+    def _order(self, shape: Shape, members: dict[str, Member]) -> tuple[str, ...] | None:
         before = self.standing.members if self.standing else ()
         here = self.directory.candidates
         alive = [who for who in before if who in members or (who in self.kept and who not in here)]
@@ -154,23 +165,24 @@ class _Planner:
             return None
         if shape is Shape.RING:
             stands = alive if self.standing and self.standing.shape is shape else []
-            return tuple(ring(order, stands, self.pairs, [link.pair for link in heard.links]))
+            return tuple(ring(order, stands, self.pairs, [link.pair for link in self._heard(members).links]))
         return tuple(sorted(order, key=self.directory.rank))
 
     # ------------------------------------------------------------ cables
 
-    def _cables(self, shape: Shape, order: tuple[str, ...], heard: Heard) -> tuple[CableLayout, ...]:
+    def _cables(self, shape: Shape, order: tuple[str, ...], members: dict[str, Member]) -> tuple[CableLayout, ...]:
         wanted = [link for link in self.declared if self._belongs(link, frozenset(order))]
         if not self.pairs:
             wanted += [self.directory.oriented((a, ""), (b, "")) for a, b in wanted_pairs(shape, order)]
         if not wanted:
             return ()
+        heard = self._heard(members)
         found = compare(self.directory, wanted, heard.links)
         before: dict[frozenset[str], list[CableLayout]] = {}
         for cable in self.standing.cables if self.standing else ():
             before.setdefault(frozenset((cable.a, cable.b)), []).append(cable)
         cables = [self._stand(link, state, before) for link, state in found.states]
-        cables += self._others(shape, frozenset(order), found, before, cables)
+        cables += self._others(frozenset(order), found, before, cables)
         self._tell(found, cables, heard)
         self._grow(shape, order, cables)
         return tuple(sorted(cables, key=self._cable_order))
@@ -196,7 +208,6 @@ class _Planner:
 
     def _others(
         self,
-        shape: Shape,
         members: frozenset[str],
         found: Comparison,
         before: dict[frozenset[str], list[CableLayout]],
@@ -212,16 +223,15 @@ class _Planner:
             state = CableState.ONE_WAY if link.by else CableState.OK
             state = state if frozenset(link.pair) in welcome else CableState.UNEXPECTED
             more.append(CableLayout(a=link.a[0], b=link.b[0], a_mac=link.a[1], b_mac=link.b[1], state=state))
-        used = {mac for cable in (*cables, *more) for mac in (cable.a_mac, cable.b_mac)} | {
-            end[1] for end in found.wrong
-        }
+        used = {mac for cable in (*cables, *more) for mac in (cable.a_mac, cable.b_mac)}
+        used = (used | {end[1] for end in found.wrong}) - {""}
         for pair, stood in before.items():
             if not pair <= members or (pair not in welcome and pair <= self.directory.candidates.keys()):
                 continue
             more += [
                 cable
                 for cable in stood
-                if cable.state is CableState.OK and cable.a_mac not in used and cable.b_mac not in used
+                if cable.state in (CableState.OK, CableState.ONE_WAY) and not {cable.a_mac, cable.b_mac} & used
             ]
         return more
 
@@ -231,12 +241,12 @@ class _Planner:
         label = self.directory.label
         for name, text in swaps(self.directory, found):
             self._wait(name, WaitReason.LAYOUT, text)
-        by = {(*link.pair, link.a[1], link.b[1]): link.by for link in heard.links}
+        heard_by = {(link.a, link.b): link.by for link in (*(link for link, _ in found.states), *found.rest)}
         for cable in cables:
-            if cable.state is not CableState.ONE_WAY:
-                continue
             a, b = (cable.a, cable.a_mac), (cable.b, cable.b_mac)
-            hears = by.get((cable.a, cable.b, cable.a_mac, cable.b_mac), cable.a)
+            hears = heard_by.get((a, b), "")
+            if cable.state is not CableState.ONE_WAY or not hears:
+                continue
             deaf = cable.b if hears == cable.a else cable.a
             text = (
                 f"the cable {label(a)} - {label(b)} is heard by {self.directory.name(hears)} only; see that "

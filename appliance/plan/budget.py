@@ -33,8 +33,9 @@ def budget(machine: str, memory: int, threads: int, classes: Sequence[str], *, h
     needed = count * FLOOR * 100 // percent
     threads_needed = sum(THREADS_NVME if word == DeviceClass.NVME else THREADS for word in classes)
     have = f"{percent} % of {_gib(memory)} are {_gib(share)}"
-    lacks = f"need {_gib(count * FLOOR)} of memory ({_gib(FLOOR)} each), but {have}; {_way_out(needed, share)}"
-    text = f"{_osds(count)} {f'get {_gib(target)} of memory each ({have})' if fits else lacks}"
+    verb = "s" if count == 1 else ""
+    lacks = f"need{verb} {_gib(count * FLOOR)} of memory ({_gib(FLOOR)} each), but {have}; {_way_out(needed, share)}"
+    text = f"{_osds(count)} {f'get{verb} {_gib(target)} of memory each ({have})' if fits else lacks}"
     return OsdBudget(
         machine=machine,
         osds=count,

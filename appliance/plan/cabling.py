@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from agent.wire import Neighbour
 from appliance.model.network import CableState
+from appliance.model.plan import Allocation
 from appliance.plan.candidate import Candidate
 from appliance.plan.order import natural
 from hwprofiles.profile import NicRoleName
@@ -55,23 +57,27 @@ class Link:
 
 
 class Directory:
-    """Finds machines and their ports by what neighbours say about themselves, and names them for people."""
+    """Finds machines and their ports by what neighbours say about themselves, and names them for people. ``kept`` are
+    allocations, also of machines that are no candidates now."""
 
-    def __init__(self, candidates: Iterable[Candidate]) -> None:
+    def __init__(self, candidates: Iterable[Candidate], kept: Mapping[str, Allocation]) -> None:
         self.candidates = {candidate.id: candidate for candidate in candidates}
-        self._rank: dict[str, tuple[int, str]] = {}
-        self._owner: dict[str, str] = {}
-        self._named: dict[str, str] = {}
-        shared: set[str] = set()
+        self._rank = {who: _ranked(who, allocation) for who, allocation in kept.items()}
+        self._names = {who: allocation.name for who, allocation in kept.items()}
         for who, candidate in self.candidates.items():
-            self._rank[who] = candidate.given.number or 1 << 30, who
-            for nic in candidate.inventory.nics:
-                self._owner[nic.mac] = who
-            for name in {candidate.name, candidate.inventory.hostname} - {""}:
-                if self._named.setdefault(name, who) != who:
-                    shared.add(name)
-        for name in shared:
-            del self._named[name]
+            self._rank[who] = _ranked(who, candidate.given)
+            self._names[who] = candidate.name
+
+    @cached_property
+    def _owner(self) -> dict[str, str]:
+        """MAC → machine; a MAC that two machines have is nobody's."""
+        return _unique((nic.mac, who) for who, found in self.candidates.items() for nic in found.inventory.nics)
+
+    @cached_property
+    def _named(self) -> dict[str, str]:
+        """Name → machine. The names that we gave go before host names, which may be of an earlier life."""
+        given = _unique((found.name, who) for who, found in self.candidates.items())
+        return _unique((found.inventory.hostname, who) for who, found in self.candidates.items()) | given
 
     def rank(self, who: str) -> tuple[int, str]:
         """The order of ends: machines by their numbers, then switches."""
@@ -106,8 +112,8 @@ class Directory:
         return who, self.port(who, neighbour.port) or self.port(who, neighbour.port_description)
 
     def name(self, who: str) -> str:
-        candidate = self.candidates.get(who)
-        return candidate.name if candidate else who
+        """What people call a machine; its id when it is gone, and a switch's own name."""
+        return self._names.get(who, who)
 
     def label(self, end: End) -> str:
         """``n1:nic2``, ``leaf1:swp7``, or the name alone."""
@@ -118,16 +124,25 @@ class Directory:
         return f"{self.name(who)}:{port}" if port else self.name(who)
 
 
+def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    shared = {""}
+    for key, who in pairs:
+        if found.setdefault(key, who) != who:
+            shared.add(key)
+    return {key: who for key, who in found.items() if key not in shared}
+
+
+def _ranked(who: str, allocation: Allocation) -> tuple[int, str]:
+    return allocation.number or 1 << 30, who
+
+
 @dataclass(slots=True, kw_only=True)
 class Heard:
     """Everything that LLDP told. ``links`` has each cable once, sorted; ``loops`` are cables from a machine to itself."""
 
     links: list[Link] = field(default_factory=list)
     loops: list[Link] = field(default_factory=list)
-
-    def between(self, machines: Mapping[str, object]) -> list[Link]:
-        """Cables of which both ends are among ``machines``."""
-        return [link for link in self.links if link.a[0] in machines and link.b[0] in machines]
 
 
 def listen(directory: Directory, members: Iterable[Member], switch_ports: frozenset[End] = frozenset()) -> Heard:
@@ -145,16 +160,29 @@ def listen(directory: Directory, members: Iterable[Member], switch_ports: frozen
     found: dict[tuple[End, End], Link] = {}
     for near, told in reports.items():
         far = told if told[1] else _answer(near, told, reports, by_owner)
-        both = far[0] not in directory.candidates or reports.get(far, ("", ""))[0] == near[0]
+        both = far[0] not in directory.candidates or reports.get(far) in (near, (near[0], ""))
         link = directory.oriented(near, far, "" if both else near[0])
         known = found.get((link.a, link.b))
         if known is None or known.by:
             found[link.a, link.b] = link
-    links = sorted(found.values(), key=lambda link: _order(directory, link))
+    links = _single(directory, sorted(found.values(), key=lambda link: _order(directory, link)))
     return Heard(
         links=[link for link in links if link.a[0] != link.b[0]],
         loops=[link for link in links if link.a[0] == link.b[0]],
     )
+
+
+def _single(directory: Directory, links: Sequence[Link]) -> list[Link]:
+    """A port has one cable: what was heard from both sides goes before what contradicts it. Any number of machines may
+    name the same port of a switch, which is the switch's business."""
+    used: set[End] = set()
+    kept = []
+    for link in sorted(links, key=lambda link: bool(link.by)):
+        ends = {end for end in (link.a, link.b) if end[1] and end[0] in directory.candidates}
+        if not ends & used:
+            used |= ends
+            kept.append(link)
+    return sorted(kept, key=lambda link: _order(directory, link))
 
 
 def _far(directory: Directory, neighbours: Sequence[Neighbour], switch_ports: frozenset[End]) -> End:
@@ -236,16 +264,24 @@ def swaps(directory: Directory, found: Comparison) -> Iterator[tuple[str, str]]:
             actual = _other(found.wrong[near], near)
             parts.append(f"{directory.label(near)} goes to {directory.label(actual)} instead of {directory.label(far)}")
         text = ", ".join(parts)
-        first = group[0]
-        wrong = {id(found.wrong[end]) for link in group for end in (link.a, link.b) if end in found.wrong}
-        if len(group) == 2 and len(wrong) == 2 and first.a in found.wrong and first.b[1]:
-            plugs = sorted(
-                (directory.label(_other(found.wrong[first.a], first.a)), directory.label(first.b)), key=natural
-            )
-            text += f"; exchange the plugs at {plugs[0]} and {plugs[1]}"
+        plugs = _plugs(group, found.wrong)
+        if plugs:
+            one, other = sorted((directory.label(plug) for plug in plugs), key=natural)
+            text += f"; exchange the plugs at {one} and {other}"
         else:
             text += "; plug them as the site file says, or change its cables"
-        yield directory.name(first.a[0]), text
+        yield directory.name(group[0].a[0]), text
+
+
+def _plugs(group: Sequence[Link], wrong: Mapping[End, Link]) -> tuple[End, ...]:
+    """The two plugs to exchange when two cables have each other's ends, on one machine where that is possible."""
+    ends = {end for link in group for end in (link.a, link.b)}
+    cables = {id(wrong[end]): wrong[end] for end in ends if end in wrong}
+    if len(group) != 2 or len(cables) != 2 or {end for link in cables.values() for end in (link.a, link.b)} != ends:
+        return ()
+    first = group[0]
+    choices = ((first.a, _other(wrong[first.b], first.b)), (_other(wrong[first.a], first.a), first.b))
+    return next((plugs for plugs in choices if plugs[0][0] == plugs[1][0]), choices[1])
 
 
 def _groups(found: Comparison) -> Iterator[list[Link]]:

@@ -31,9 +31,11 @@ a fabric that it helps to configure (`network.md` §1)."""
 @dataclass(slots=True, kw_only=True)
 class Base:
     """A port or a bond that carries networks. ``user`` is the first network on it, ``untagged`` the one without VLAN,
-    ``tagged`` VLAN → MTU, ``largest`` the network that wants ``mtu`` (and likewise for the bridge). ``guests``: a tenant network is on it; then, and
-    on Proxmox members, ``bridge`` is a bridge's name. Only what is untagged and what guests use goes over the bridge:
-    the host's own VLANs are on the port itself, where no guest can tag itself into them."""
+    ``tagged`` VLAN → MTU, ``largest`` the network that wants ``mtu`` (and likewise for the bridge).
+
+    ``guests``: a tenant network is on it; then, and on Proxmox members, ``bridge`` is a bridge's name. Only what is
+    untagged and what guests use goes over the bridge: the host's own VLANs are on the port itself, where no guest can
+    tag itself into them."""
 
     name: str
     ports: tuple[str, ...]
@@ -154,11 +156,13 @@ class Carriers:
         for index, network in enumerate(sorted(networks, key=lambda network: network.vlan is not None)):
             links += network.plane is Plane.COROSYNC
             if network.plane is Plane.COROSYNC and role != PROVISIONING and links > len(ports):
-                each = "port" if len(ports) == 1 else f"{len(ports)} ports"
-                self._falls_back(network, f"the {each} of role {role} already carry a corosync link each")
+                why = f"port of role {role} has a corosync link"
+                if len(ports) > 1:
+                    why = f"{len(ports)} ports of role {role} have a corosync link each"
+                self._falls_back(network, f"the {why} already, and two on one cable fail together")
                 back.append(network)
                 continue
-            if network.carrier is Carrier.BOND:
+            if network.carrier is Carrier.BOND and role in carrying_roles(network):
                 text = f"network '{network.name}' wants a bond, but role {role} has one port: it goes over {ports[0]} alone"
                 self.missing.append(text)
             self._put(network, self._base(ports[index % len(ports)]))

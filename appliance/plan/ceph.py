@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from appliance.model.ceph import CephLayout, CephSpec, OsdBudget, OsdLayout
-from appliance.model.cluster import ClusterLayout
 from appliance.model.network import Plane
 from appliance.model.plan import DiskChoice, Wait, WaitReason
 from appliance.model.site import Site
 from appliance.plan.candidate import Candidate
 from appliance.plan.capacity import capacity
-from appliance.plan.clusters import ceph_members
 from appliance.plan.crush import tree
 from appliance.plan.disks import Claims
 from appliance.plan.order import natural
@@ -36,25 +34,36 @@ class CephPlan:
     waits: tuple[Wait, ...] = ()
 
 
-def plan_ceph(
-    site: Site,
-    spec: CephSpec,
-    candidates: Sequence[Candidate],
-    clusters: Sequence[ClusterLayout],
-    claimed: Claims,
-    standing: CephLayout | None,
-) -> CephPlan:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storage:
+    """What Ceph is laid out from. ``members`` are its machines, ``others`` all machines (a tiebreaker is none of them), and
+    ``nodes`` the ids of machines that run guests beside it."""
+
+    site: Site
+    spec: CephSpec
+    members: Sequence[Candidate]
+    others: Sequence[Candidate]
+    nodes: frozenset[str]
+    claims: Claims
+
+
+def plan_ceph(storage: Storage, standing: CephLayout | None) -> CephPlan:
     """The whole layout. What ``standing`` has stays as it is as long as its disks and machines are there."""
-    in_cluster = frozenset(member for cluster in clusters for member in cluster.members)
-    members = sorted(
-        ceph_members(site, spec, candidates, clusters), key=lambda one: (one.given.number, natural(one.name))
-    )
+    spec = storage.spec
+    members = sorted(storage.members, key=lambda one: (one.given.number, natural(one.name)))
     before: dict[str, list[OsdLayout]] = {}
     for osd in standing.osds if standing else ():
         before.setdefault(osd.machine, []).append(osd)
     plans = [
-        plan_osds(site, spec, member, claimed, before.get(member.id, ()), hyperconverged=member.id in in_cluster)
-        for member in members
+        plan_osds(
+            storage.site,
+            spec,
+            one,
+            storage.claims,
+            before.get(one.id, ()),
+            hyperconverged=one.id in storage.nodes,
+        )
+        for one in members
     ]
     osds = number(plans, standing)
     waits = [wait for found in plans for wait in found.waits]
@@ -64,9 +73,7 @@ def plan_ceph(
         waits.append(Wait(about=spec.name, reason=WaitReason.NO_OSDS, text=text))
         return CephPlan(choices=choices, waits=tuple(waits))
     budgets = tuple(found.budget for found in plans if found.budget is not None)
-    layout, more = _layout(
-        site, spec, members, osds, budgets, standing, hyperconverged=any(member.id in in_cluster for member in members)
-    )
+    layout, more = _layout(replace(storage, members=members), osds, budgets, standing)
     return CephPlan(layout=layout, choices=choices, waits=(*waits, *more))
 
 
@@ -89,18 +96,13 @@ def number(plans: Sequence[OsdPlan], standing: CephLayout | None) -> tuple[OsdLa
 
 
 def _layout(
-    site: Site,
-    spec: CephSpec,
-    members: Sequence[Candidate],
-    osds: tuple[OsdLayout, ...],
-    budgets: tuple[OsdBudget, ...],
-    standing: CephLayout | None,
-    *,
-    hyperconverged: bool,
+    storage: Storage, osds: tuple[OsdLayout, ...], budgets: tuple[OsdBudget, ...], standing: CephLayout | None
 ) -> tuple[CephLayout, tuple[Wait, ...]]:
+    site, spec, members = storage.site, storage.spec, storage.members
     hosts = frozenset(osd.machine for osd in osds)
     wanted = frozenset(pool.service for pool in spec.pools)
-    services, short = place_services(site, spec, members, hosts, wanted, standing.services if standing else ())
+    before = standing.services if standing else ()
+    services, short = place_services(site, spec, members, hosts, wanted, before, outside=storage.others)
     buckets = tree(site, members, osds)
     pools = plan_pools(site, spec, members, osds, standing.pools if standing else ())
     public = spec.public or _plane(site, Plane.STORAGE_PUBLIC) or PROVISIONING
@@ -110,7 +112,7 @@ def _layout(
         members=tuple(member.id for member in members),
         public=public,
         cluster=spec.cluster or _plane(site, Plane.STORAGE_CLUSTER) or public,
-        hyperconverged=hyperconverged,
+        hyperconverged=any(one.id in storage.nodes for one in members),
         stretch=spec.stretch,
         services=services,
         osds=osds,

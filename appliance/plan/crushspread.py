@@ -28,6 +28,10 @@ class Copies:
     def word(self) -> str:
         return f"the chunks of {self.erasure.k}+{self.erasure.m}" if self.erasure else f"{self.size} copies"
 
+    @property
+    def unit(self) -> str:
+        return "chunks" if self.erasure else "copies"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
@@ -102,24 +106,24 @@ def fits(domains: Domains, copies: Copies, each: int = 0) -> Spread | str:
     """How copies fit on the domains of one level: one in each, or several where one alone does not do."""
     level, number, size = domains.level, len(domains), copies.size
     if domains.strays:
-        return f"{_some(domains.strays)} {'have' if len(domains.strays) > 1 else 'has'} no {level}"
+        have = "have" if len(domains.strays) > 1 else "has"
+        return f"{_some(domains.strays)} {have} no {level} (say where in the site file)"
     if number == 0:
         return f"there is no {level}"
     each = each or -(-size // number)
     needed = -(-size // each)
     left = size - each
-    if number < needed:
-        return f"{copies.word} need {needed} {level}s, there {_are(number)}: {_some(domains.inside)}"
-    if left < copies.min_size:
-        few = f"{copies.word} over {number} {level}s put {each} in one" if each > 1 else f"{copies.word}"
-        return f"{few}: the loss of a {level} leaves {left}, below min_size {copies.min_size}"
+    if number < needed or left < copies.min_size:
+        least = next((n for n in range(1, size + 1) if size - -(-size // n) >= copies.min_size), size)
+        there = f"{_are(number)} ({_some(domains.inside)})"
+        return f"{copies.word} need {least} {level}s to lose one and keep min_size {copies.min_size}, there {there}"
     narrow = [name for name, parts in domains.inside.items() if each > 1 and not findable(parts, each)]
     if narrow:
         inner = "OSDs" if level is Level.HOST else "hosts"
         return f"{each} of {copies.word} need {each} {inner} in each {level}: not so in {_some(narrow)}"
     weights = domains.weights
     if not findable(weights.values(), needed):
-        return f"CRUSH would not find {needed} {level}s for every PG with weights {_weights(weights.values())} TiB"
+        return f"with {_weights(weights.values())} TiB CRUSH would not find {needed} {level}s for every PG"
     heals = each == 1 and healable(weights.values(), size)
     return Spread(copies=copies, level=level, domains=number, each=each, heals=heals)
 
@@ -143,7 +147,7 @@ def by_number(domains: int) -> Copies:
     ≥ 12    8 + 3 73 % net; 12 heal. Wider codes gain little, and every read waits for more disks
     6-11    4 + 2 67 % net; 6 place it (no healing), 7 heal
     4-5     2 + 2 50 % net; 4 place it (no healing), 5 heal
-    1-3     3 + 3 50 % net, two chunks to a domain: the loss of one leaves 4 = k + 1, which 4 + 2 would not
+    1-3     3 + 3 50 % net, two chunks to a domain: the loss of one leaves 4 = k + 1; 4 + 2 would be one short
     ======= ===== ==================================================================================
     """
     k, m = (8, 3) if domains >= 12 else (4, 2) if domains >= 6 else (2, 2) if domains >= 4 else (3, 3)
@@ -153,12 +157,11 @@ def by_number(domains: int) -> Copies:
 def _promise(fit: Spread) -> str:
     where = f"{fit.copies.word} on {fit.domains} {fit.level}s"
     if fit.each > 1:
-        return f"{where}, {fit.each} in each: one may be lost, its copies wait until it is back"
+        return f"{where}, {fit.each} in each: one may be lost, its {fit.copies.unit} wait until it is back"
     if fit.heals:
         return f"{where}: complete again after the loss of one"
-    return (
-        f"{where}: one may be lost, but its copies wait until it is back ({fit.copies.size + 1} even ones would heal)"
-    )
+    more = f"{fit.copies.size + 1} of equal weight would heal"
+    return f"{where}: one may be lost, its {fit.copies.unit} wait until it is back ({more})"
 
 
 def _are(number: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from appliance.model.ceph import CephSpec
 from appliance.model.network import STORAGE_PLANES, Plane
@@ -12,21 +12,36 @@ from appliance.model.site import Site
 from appliance.plan.availability import availability
 from appliance.plan.backbone import plan_backbone
 from appliance.plan.candidate import Candidate
-from appliance.plan.ceph import CephPlan, plan_ceph
+from appliance.plan.ceph import CephPlan, Storage, plan_ceph
 from appliance.plan.clusters import ClusterPlan, ceph_members, plan_clusters
 from appliance.plan.disks import Claims
 from appliance.plan.hostnet import Wiring
 
+NOTHING = Desired()
 EVERY = frozenset(Plane)
 LATER = "is planned; this version does not form it yet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What a layout is made from. ``candidates`` are sorted by number. ``unplaced`` are names of expected machines that were
+    not seen, and ids of those that are there but no candidates; ``kept`` what those of them have that have anything.
+    ``standing`` is the parent's layout."""
+
+    site: Site
+    candidates: Sequence[Candidate]
+    claims: Claims
+    standing: Desired
+    unplaced: Sequence[str] = ()
+    kept: Mapping[str, Allocation] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     """``allocations`` are those of candidates, with their clusters; ``choices`` what was decided about members' disks."""
 
-    desired: Desired = Desired()
     allocations: Mapping[str, Allocation]
+    desired: Desired = NOTHING
     choices: tuple[DiskChoice, ...] = ()
     waits: tuple[Wait, ...] = ()
 
@@ -36,17 +51,15 @@ def has_layout(site: Site) -> bool:
     return bool(site.networks or site.clusters or site.ceph or site.backbone)
 
 
-def desire(
-    site: Site, candidates: Sequence[Candidate], claimed: Claims, standing: Desired, unplaced: Sequence[str]
-) -> Layout:
-    """Everything that is to be formed from ``candidates`` (sorted by number). ``unplaced`` are names of expected machines
-    that were not seen, and ids of those that are there but no candidates; ``standing`` is what the parent plan had."""
+def desire(ground: Ground) -> Layout:
+    """Everything that is to be formed."""
+    site, candidates, standing = ground.site, ground.candidates, ground.standing
     if not has_layout(site):
         return Layout(allocations={one.id: one.given for one in candidates})
-    grouped = plan_clusters(site, candidates, standing.clusters, unplaced)
+    grouped = plan_clusters(site, candidates, standing.clusters, ground.unplaced)
     storage = _storage(site, candidates, grouped)
     placed = [_join(site, one, grouped.member_of.get(one.id, ""), storage) for one in candidates]
-    backbone, cabling = plan_backbone(site, placed, standing.backbone, unplaced)
+    backbone, cabling = plan_backbone(site, placed, standing.backbone, ground.kept)
     wiring = Wiring(site, backbone)
     nodes = tuple(
         NodeLayout(
@@ -60,7 +73,7 @@ def desire(
         )
         for one in placed
     )
-    ceph = _ceph(site, placed, grouped, claimed, standing, unplaced)
+    ceph = _ceph(ground, placed, grouped)
     desired = Desired(nodes=nodes, clusters=grouped.clusters, ceph=ceph.layout, backbone=backbone)
     return Layout(
         desired=replace(desired, availability=availability(site, desired, placed)),
@@ -96,22 +109,19 @@ def _planes(site: Site, one: Candidate, cluster: str, storage: frozenset[str]) -
     return frozenset(planes)
 
 
-def _ceph(
-    site: Site,
-    placed: Sequence[Candidate],
-    grouped: ClusterPlan,
-    claimed: Claims,
-    standing: Desired,
-    unplaced: Sequence[str],
-) -> CephPlan:
-    spec = site.ceph
+def _ceph(ground: Ground, placed: Sequence[Candidate], grouped: ClusterPlan) -> CephPlan:
+    spec, before = ground.site.ceph, ground.standing.ceph
     if spec is None:
         return CephPlan()
-    if standing.ceph is None:
-        missing = _missing(site, spec, grouped, unplaced)
+    if before is None:
+        missing = _missing(ground.site, spec, grouped, ground.unplaced)
         if missing:
             return CephPlan(waits=(Wait(about=spec.name, reason=WaitReason.MEMBERS_MISSING, text=missing),))
-    return plan_ceph(site, spec, placed, grouped.clusters, claimed, standing.ceph)
+    members = ceph_members(ground.site, spec, placed, grouped.clusters)
+    nodes = frozenset(member for cluster in grouped.clusters for member in cluster.members)
+    return plan_ceph(
+        Storage(site=ground.site, spec=spec, members=members, others=placed, nodes=nodes, claims=ground.claims), before
+    )
 
 
 def _missing(site: Site, spec: CephSpec, grouped: ClusterPlan, unplaced: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ are joined in the summary of a layout, disks never: every disk that is erased or
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -41,14 +42,19 @@ def lines(plan: Plan, observed: Observed, before: Desired | None = None) -> tupl
     return tuple(_Diff(plan, observed, before).lines())
 
 
-def summary(plan: Plan) -> str:
-    """One line: how many machines and disks, or that nothing changes."""
-    fates = {fate: sum(1 for choice in plan.disks if choice.fate is fate) for fate in DiskFate}
+def summary(plan: Plan, before: Desired | None = None) -> str:
+    """One line: how many machines and disks, or that nothing changes. Disks that have had their role since ``before`` are
+    not counted as assigned again."""
+    fates = Counter(choice.fate for choice in plan.disks)
     installs = sum(1 for step in plan.steps if step.kind is StepKind.INSTALL)
     waits = f"{count(len(plan.waits), 'wait')}" if plan.waits else "no waits"
     if not plan.steps:
         return f"No changes; {waits}." if plan.waits else "No changes."
-    assigned = f"{count(fates[DiskFate.ASSIGN], 'disk')} to assign, " if fates[DiskFate.ASSIGN] else ""
+    known = assignments(before.ceph) if before and fates[DiskFate.ASSIGN] else {}
+    new = fates[DiskFate.ASSIGN] - sum(
+        1 for c in plan.disks if c.fate is DiskFate.ASSIGN and disk_key(c.machine, c.serial, c.wwn) in known
+    )
+    assigned = f"{count(new, 'disk')} to assign, " if new else ""
     return (
         f"Plan {plan.hash[:SHORT]}: {count(installs, 'machine')} to install, "
         f"{count(fates[DiskFate.ERASE], 'disk')} to erase, {assigned}{fates[DiskFate.KEEP]} kept, {waits}."
@@ -88,9 +94,9 @@ class _Diff:
         self.settled = {m.machine.id: m.machine.phase for m in observed.machines if m.machine.phase in SETTLED}
 
     def lines(self) -> Iterator[DiffLine]:
-        yield DiffLine(kind=LineKind.SUMMARY, text=summary(self.plan))
+        yield DiffLine(kind=LineKind.SUMMARY, text=summary(self.plan, self.before))
         layout = list(difflayout.lines(self.plan.desired, self.before, self.index.names))
-        if not self.plan.steps and difflayout.differs(self.plan.desired, self.before):
+        if self.plan.changes and not self.plan.steps:
             text = "The layout is another one than the one accepted before; applying this plan records it, and does nothing."
             yield DiffLine(kind=LineKind.SUMMARY, text=text)
         yield from layout

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from appliance.model.ceph import Capacity, CephLayout, DiskRef, OsdLayout, PoolLayout, RuleLayout, Throughput
+from appliance.model.ceph import Capacity, CephLayout, DiskRef, OsdBudget, OsdLayout, PoolLayout, RuleLayout, Throughput
 from appliance.plan.difflines import (
     DiffLine,
     LineKind,
@@ -48,7 +48,7 @@ def _created(now: CephLayout, names: Names) -> Iterator[DiffLine]:
     for kind, hosts in _services(now, names).items():
         yield create(f"{SERVICES.get(kind, kind)}: {hosts}")
     yield from _osds(now.osds, (), names)
-    yield from (create(line.text) for line in budgets(now, names))
+    yield from budgets(now.budgets, names)
     for pool in now.pools:
         yield create(pool_text(pool))
         yield from pool_details(now, pool)
@@ -71,12 +71,17 @@ def _differences(now: CephLayout, before: CephLayout, names: Names) -> Iterator[
     yield from _members(now, before, names)
     hosts_before, hosts = _services(before, names), _services(now, names)
     for kind, title in SERVICES.items():
-        yield from changed(title, ("on", hosts_before.get(kind, ""), hosts.get(kind, "")))
+        old, new = hosts_before.get(kind, ""), hosts.get(kind, "")
+        if new and not old:
+            yield create(f"{title}: {new}")
+        else:
+            yield from changed(title, ("on", old, new))
     yield from _osds(now.osds, before.osds, names)
-    known = {line.text for line in budgets(before, names)}
-    for line in budgets(now, names):
-        if line.text not in known:
-            yield DiffLine(kind=LineKind.CHANGE, text=line.text)
+    known = {budget.machine: (budget.memory_target, budget.fits) for budget in before.budgets}
+    yield from budgets((budget for budget in now.budgets if budget.machine not in known), names)
+    other = [b for b in now.budgets if known.get(b.machine, (b.memory_target, b.fits)) != (b.memory_target, b.fits)]
+    for line in budgets(other, names):
+        yield line if line.kind is LineKind.WAIT else DiffLine(kind=LineKind.CHANGE, text=line.text)
     yield from _pools(now, before)
 
 
@@ -139,14 +144,15 @@ def _changed_osd(now: OsdLayout, old: OsdLayout, names: Names) -> Iterator[DiffL
         ("number", old.number, now.number),
         ("size", show_bytes(old.data_size), show_bytes(now.data_size)),
         ("class", old.device_class, now.device_class),
-        ("DB on", _db_disk(old), _db_disk(now)),
+        ("DB on", _disk_of(old.db), _disk_of(now.db)),
+        ("WAL on", _disk_of(old.wal), _disk_of(now.wal)),
         ("DB size", show_bytes(old.db_size), show_bytes(now.db_size)),
         ("encrypted", old.encrypted, now.encrypted),
     )
 
 
-def _db_disk(osd: OsdLayout) -> str:
-    return (osd.db.serial or osd.db.wwn) if osd.db else "the data disk"
+def _disk_of(disk: DiskRef | None) -> str:
+    return (disk.serial or disk.wwn) if disk else "its data disk"
 
 
 def _classes(osds: Iterable[OsdLayout]) -> str:
@@ -163,21 +169,26 @@ def host_osds(osds: Iterable[OsdLayout]) -> dict[str, str]:
 
 def _kinds(osds: list[OsdLayout]) -> Iterator[str]:
     """One text per kind of OSD on a host: class, size, DB, encryption."""
-    kinds: dict[tuple[str, str, str, str, bool], list[OsdLayout]] = {}
+    kinds: dict[tuple[str, str, str, str, str, bool], list[OsdLayout]] = {}
     for osd in osds:
-        db = show_bytes(osd.db_size) if osd.db else ""
-        kind = (osd.device_class, show_bytes(osd.data_size), db, osd.data.model, osd.encrypted)
+        db, wal = show_bytes(osd.db_size) if osd.db else "", show_bytes(osd.wal_size) if osd.wal else ""
+        kind = (osd.device_class, show_bytes(osd.data_size), db, wal, osd.data.model, osd.encrypted)
         kinds.setdefault(kind, []).append(osd)
-    for (name, size, db, model, encrypted), found in sorted(kinds.items()):
+    for (name, size, db, wal, model, encrypted), found in sorted(kinds.items()):
         disks = len({(osd.data.serial, osd.data.wwn) for osd in found})
         parts = f" ({len(found) // disks} a disk)" if len(found) > disks else ""
         text = f"{count(len(found), 'OSD')} {name} {size}{parts}{' ' + model if model else ''}"
-        if db:
-            devices = Counter((osd.db.model, osd.db.size, osd.db.serial) for osd in found if osd.db)
-            shown = Counter(f"{show_bytes(size)}{' ' + model if model else ''}" for model, size, _ in devices)
-            text += f", DB {db} each on {' and '.join(f'{number} × {what}' for what, number in sorted(shown.items()))}"
-            text += f" (up to {max(devices.values())} a device)"
+        text += f", DB {db} each on {_devices(osd.db for osd in found)}" if db else ""
+        text += f", WAL {wal} each on {_devices(osd.wal for osd in found)}" if wal else ""
         yield f"{text}{', encrypted' if encrypted else ''}"
+
+
+def _devices(disks: Iterable[DiskRef | None]) -> str:
+    """``2 × 1.6 TB INTEL … (up to 5 a device)``."""
+    devices = Counter((disk.model, disk.size, disk.serial, disk.wwn) for disk in disks if disk)
+    shown = Counter(f"{show_bytes(size)}{' ' + model if model else ''}" for model, size, *_ in devices)
+    words = " and ".join(f"{number} × {what}" for what, number in sorted(shown.items()))
+    return f"{words} (up to {max(devices.values())} a device)"
 
 
 def show_ref(disk: DiskRef) -> str:
@@ -188,25 +199,27 @@ def show_ref(disk: DiskRef) -> str:
 def assignments(ceph: CephLayout | None) -> dict[DiskKey, str]:
     """What each disk of the layout is for: ``osd.3 (nvme, 3.84 TB)``, or ``the DB of osd.0, osd.1 (300 GB each)``."""
     data: dict[DiskKey, list[OsdLayout]] = {}
-    db: dict[DiskKey, list[OsdLayout]] = {}
+    beside: dict[tuple[DiskKey, str], list[tuple[OsdLayout, int]]] = {}
     for osd in ceph.osds if ceph else ():
         data.setdefault(disk_key(osd.machine, osd.data.serial, osd.data.wwn), []).append(osd)
-        if osd.db is not None:
-            db.setdefault(disk_key(osd.machine, osd.db.serial, osd.db.wwn), []).append(osd)
+        for what, disk, size in (("DB", osd.db, osd.db_size), ("WAL", osd.wal, osd.wal_size)):
+            if disk is not None:
+                beside.setdefault((disk_key(osd.machine, disk.serial, disk.wwn), what), []).append((osd, size))
     table = {}
     for key, found in data.items():
         table[key] = ", ".join(f"osd.{osd.number}" for osd in found)
         table[key] += f" ({found[0].device_class}, {show_bytes(found[0].data_size)}{' each' if len(found) > 1 else ''})"
-    for key, found in db.items():
-        words = f"the DB of {', '.join(f'osd.{osd.number}' for osd in found)} ({show_bytes(found[0].db_size)} each)"
+    for (key, what), pairs in beside.items():
+        words = f"the {what} of {', '.join(f'osd.{osd.number}' for osd, _ in pairs)} ({show_bytes(pairs[0][1])} each)"
         table[key] = f"{table[key]}; {words}" if key in table else words
     return table
 
 
-def budgets(ceph: CephLayout, names: Names) -> Iterator[DiffLine]:
+def budgets(found: Iterable[OsdBudget], names: Names) -> Iterator[DiffLine]:
     """Memory and threads, equal hosts joined; a budget that does not fit is a line to see."""
-    texts = [(names.get(budget.machine, budget.machine), budget.text) for budget in ceph.budgets if budget.text]
-    bad = {budget.text for budget in ceph.budgets if not budget.fits}
+    listed = [budget for budget in found if budget.text]
+    texts = [(names.get(budget.machine, budget.machine), budget.text) for budget in listed]
+    bad = {budget.text for budget in listed if not budget.fits}
     for hosts, text in grouped(texts):
         kind = LineKind.WAIT if text in bad else LineKind.CREATE
         yield DiffLine(kind=kind, text=f"memory of {hosts}: {text}")
@@ -225,8 +238,11 @@ def _pools(now: CephLayout, before: CephLayout) -> Iterator[DiffLine]:
             continue
         different = list(_changed_pool(pool, old)) + list(_changed_rule(now, before, pool))
         yield from different
-        if different or _of(now.capacity, pool) != _of(before.capacity, pool):
-            yield from [] if different else [DiffLine(kind=LineKind.CHANGE, text=f"pool {pool.name}: what it holds")]
+        here, there = _of(now.capacity, pool), _of(before.capacity, pool)
+        grown = isinstance(here, Capacity) and isinstance(there, Capacity) and here.raw != there.raw
+        if grown and not different:
+            yield DiffLine(kind=LineKind.CHANGE, text=f"pool {pool.name}: what it holds")
+        if grown or different:
             yield from pool_details(now, pool)
     for pool in known.values():
         text = f"pool {pool.name} is no longer in the site file: its data would be lost"
@@ -276,8 +292,10 @@ def pool_text(pool: PoolLayout) -> str:
 
 
 def pool_details(ceph: CephLayout, pool: PoolLayout) -> Iterator[DiffLine]:
-    """What the pool holds, and how fast it is."""
+    """Why the pool is as it is, what it holds, and how fast it is."""
     capacity, throughput = _of(ceph.capacity, pool), _of(ceph.throughput, pool)
+    if pool.why:
+        yield why(f"why: {pool.why}")
     if isinstance(capacity, Capacity):
         yield why(f"capacity: {capacity_text(capacity)}")
     if isinstance(throughput, Throughput):

@@ -4,8 +4,9 @@ and the network of each machine."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
-from appliance.model.availability import TIERS, Availability
+from appliance.model.availability import TIERS, Availability, ServiceAvailability
 from appliance.model.cluster import Arbiter, ClusterLayout
 from appliance.model.network import BackboneLayout, CableLayout, CableState, HostNetwork, Routing
 from appliance.model.place import LEVELS, Place
@@ -34,12 +35,6 @@ def lines(now: Desired, before: Desired | None, names: Names) -> Iterator[DiffLi
     if now.availability is not None and now.availability != old.availability:
         yield from heading("Availability")
         yield from availability_lines(now.availability)
-
-
-def differs(now: Desired, before: Desired | None) -> bool:
-    """Whether the layout is another one than ``before``; the availability follows from the rest, so it does not count."""
-    old = before or Desired()
-    return (now.nodes, now.clusters, now.ceph, now.backbone) != (old.nodes, old.clusters, old.ceph, old.backbone)
 
 
 # ---------------------------------------------------------------- clusters
@@ -88,9 +83,10 @@ def _changed_cluster(now: ClusterLayout, old: ClusterLayout, names: Names) -> It
     came = [who for who in now.members if who not in old.members]
     gone = [who for who in old.members if who not in now.members]
     if came:
-        yield create(f"{about}: {', '.join(names.get(who, who) for who in came)} join, in this order")
+        joins = "joins" if len(came) == 1 else "join, in this order"
+        yield create(f"{about}: {', '.join(names.get(who, who) for who in came)} {joins}")
     if gone:
-        yield DiffLine(kind=LineKind.DESTROY, text=f"{about}: {_members(gone, names)} leave")
+        yield DiffLine(kind=LineKind.DESTROY, text=f"{about}: {_members(gone, names)} {'leaves' if len(gone) == 1 else 'leave'}")
     yield from changed(
         about,
         ("arbiter", _arbiter(old, names), _arbiter(now, names)),
@@ -121,12 +117,18 @@ def _members(members: Iterable[str], names: Names) -> str:
 
 
 def _backbone(now: BackboneLayout | None, before: BackboneLayout | None, names: Names) -> Iterator[DiffLine]:
-    if now == before:
-        return
-    yield from heading("Backbone")
     if now is None:
-        yield DiffLine(kind=LineKind.DESTROY, text="the backbone is no longer in the site file")
+        if before is not None:
+            yield from heading("Backbone")
+            yield DiffLine(kind=LineKind.DESTROY, text="the backbone is no longer in the site file")
         return
+    found = list(_backbone_lines(now, before, names))
+    if found:
+        yield from heading("Backbone")
+        yield from found
+
+
+def _backbone_lines(now: BackboneLayout, before: BackboneLayout | None, names: Names) -> Iterator[DiffLine]:
     if before is None:
         yield create(
             f"{now.shape} of {count(len(now.members), 'machine')} ({_members(now.members, names)}){_routing(now)}"
@@ -151,12 +153,11 @@ def _routing(backbone: BackboneLayout) -> str:
 
 def _cables(now: BackboneLayout, before: BackboneLayout | None, names: Names) -> Iterator[DiffLine]:
     known = {_ends(cable): cable for cable in before.cables} if before else {}
-    new = [cable for cable in now.cables if known.get(_ends(cable)) != cable]
-    good = sum(1 for cable in new if cable.state is CableState.OK)
+    good = sum(1 for cable in now.cables if cable.state is CableState.OK and _ends(cable) not in known)
     if good:
         yield create(f"{count(good, 'cable')} as declared")
-    for cable in new:
-        if cable.state is not CableState.OK:
+    for cable in now.cables:
+        if cable.state is not CableState.OK and known.get(_ends(cable)) != cable:
             yield DiffLine(kind=LineKind.WAIT, text=cable_text(cable, names))
     here = {_ends(cable) for cable in now.cables}
     for ends, cable in known.items():
@@ -196,11 +197,16 @@ def availability_lines(found: Availability) -> Iterator[DiffLine]:
     text = f"tier {found.reached} is reached" + (f", tier {found.wanted} is wanted" if found.wanted else "")
     yield DiffLine(kind=LineKind.WAIT if below else LineKind.CREATE, text=text)
     for service in found.services:
-        survives = f"survives the loss of a {service.survives}" if service.survives else "survives no loss"
-        heals = ", and heals" if service.heals else ""
-        yield create(f"{service.service} {survives}{heals}{': ' + service.text if service.text else ''}")
+        yield create(f"{service.service} {survival_text(service)}")
     for gap in found.gaps:
         yield DiffLine(kind=LineKind.WAIT, text=f"for tier {gap.tier}, {gap.about}: {gap.text}")
+
+
+def survival_text(service: ServiceAvailability) -> str:
+    """What a service survives, in words."""
+    survives = f"survives the loss of a {service.survives}" if service.survives else "survives no loss"
+    heals = ", and heals" if service.heals else ""
+    return f"{survives}{heals}{': ' + service.text if service.text else ''}"
 
 
 # ---------------------------------------------------------------- one machine
@@ -226,7 +232,7 @@ def node_lines(now: NodeLayout, before: NodeLayout | None) -> Iterator[DiffLine]
         words += [f"in {place}"] if place else []
         words += [f"node of cluster {now.cluster}"] if now.cluster else []
         yield create(", ".join(words), who)
-    if now.network != old.network:
+    if replace(now.network, missing=()) != replace(old.network, missing=()):
         kind = LineKind.CREATE if before is None else LineKind.CHANGE
         yield from (DiffLine(kind=kind, text=text, machine=who) for text in network_texts(now.network))
         yield from (DiffLine(kind=LineKind.WAIT, text=text, machine=who) for text in now.network.missing)
@@ -249,7 +255,7 @@ def network_texts(network: HostNetwork) -> Iterator[str]:
         yield f"network: {'; '.join(interfaces)}"
     if network.addresses:
         gateways = {entry.gateway for entry in network.addresses if entry.gateway}
-        words = [f"{entry.network} {entry.address} on {entry.interface}" for entry in network.addresses]
+        words = [f"{entry.network} {entry.address or 'by DHCP'} on {entry.interface}" for entry in network.addresses]
         words += [f"default route by {', '.join(sorted(gateways))}"] if gateways else []
         yield f"addresses: {'; '.join(words)}"
     loopbacks = [address for address in (network.loopback4, network.loopback6) if address]

@@ -218,7 +218,7 @@ class _Chooser:
             why = (self.misfit(last, disk) if last >= 0 else "") or (fits if waiting else "not needed")
         role = self._later_role(disk)
         if role and not self.protected(disk):
-            why = f"{why}; fits the role {role}, which this version does not write"
+            why = f"{why}; fits the role {role}, but nothing of the site uses it yet"
         return _choice(self.machine, disk, DiskFate.KEEP, role, why)
 
     def _later_role(self, disk: Disk) -> str:

@@ -122,11 +122,6 @@ def take(free: Sequence[Item], fits: Callable[[Item], bool], limit: int = 0, alr
     return found
 
 
-def of_filter(wanted: DeviceFilter, logic: FilterLogic) -> Source[Disk]:
-    """A filter as a source of disks."""
-    return lambda free: take(free, lambda disk: not misfit(wanted, logic, disk), wanted.limit)
-
-
 def select(free: Sequence[Item], *, data: Source[Item], wal: Source[Item], db: Source[Item]) -> Selection[Item]:
     """The disks of one group. What one source takes, the next does not see."""
     found: list[list[Item]] = []

@@ -124,7 +124,7 @@ def _part(known: Known, what: str) -> Iterator[DiffLine] | None:
     desired, ceph = known.plan.desired, known.plan.desired.ceph
     if ceph is not None and what.startswith("osd."):
         osd = next((osd for osd in ceph.osds if f"osd.{osd.number}" == what), None)
-        key = disk_key(osd.machine, osd.data.serial, osd.data.wwn) if osd else None
+        key = disk_key(osd.machine, osd.data.serial, osd.data.wwn) if osd else ("", "", "")
         return disk_lines(known, key) if key in known.disks else None
     pool = next((pool for pool in ceph.pools if pool.name == what), None) if ceph else None
     if ceph is not None and pool is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from agent.wire import Disk
-from appliance.model.ceph import OsdLayout
+from appliance.model.ceph import DiskRef, OsdLayout
 from appliance.model.observed import Observed, ObservedMachine
 from appliance.model.plan import Allocation, DiskChoice, NodeLayout, Plan
 from appliance.model.site import ExpectedMachine, Site
@@ -17,6 +17,15 @@ from appliance.plan.difflines import DiffLine, LineKind
 from appliance.plan.stale import ChangedFact, changed_facts
 from hwprofiles.normal import serial_key
 from hwprofiles.profile import Profile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OsdsOfDisk:
+    """OSDs with their data, their DB and their WAL on one disk."""
+
+    data: tuple[OsdLayout, ...]
+    db: tuple[OsdLayout, ...]
+    wal: tuple[OsdLayout, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,12 +81,19 @@ class Known:
         """Facts that changed since the plan was made, by name."""
         return {fact.name: fact for fact in changed_facts(self.plan, self.observed)}
 
-    def osds_on(self, key: DiskKey) -> tuple[list[OsdLayout], list[OsdLayout]]:
-        """OSDs with their data on this disk, and those with their DB on it."""
+    def osds_on(self, key: DiskKey) -> OsdsOfDisk:
+        """OSDs that stop when this disk fails."""
         osds = self.plan.desired.ceph.osds if self.plan.desired.ceph else ()
-        data = [osd for osd in osds if disk_key(osd.machine, osd.data.serial, osd.data.wwn) == key]
-        db = [osd for osd in osds if osd.db and disk_key(osd.machine, osd.db.serial, osd.db.wwn) == key]
-        return data, db
+
+        def is_it(osd: OsdLayout, disk: DiskRef | None) -> bool:
+            return disk is not None and disk_key(osd.machine, disk.serial, disk.wwn) == key
+
+        here = [osd for osd in osds if osd.machine == key[0]]
+        return OsdsOfDisk(
+            data=tuple(osd for osd in here if is_it(osd, osd.data)),
+            db=tuple(osd for osd in here if is_it(osd, osd.db)),
+            wal=tuple(osd for osd in here if is_it(osd, osd.wal)),
+        )
 
     def serials(self, who: str) -> frozenset[str]:
         """Normalised serials on the box of a machine."""

@@ -8,7 +8,7 @@ from appliance.model.ceph import CephLayout, OsdLayout, PoolLayout
 from appliance.model.cluster import Arbiter, ClusterLayout
 from appliance.model.plan import DiskChoice, DiskFate, Step, StepKind
 from appliance.plan.diffceph import DiskKey, host_osds, pool_details, pool_text, rule_of, show_ref
-from appliance.plan.difflayout import cable_text, cluster_lines, place_text
+from appliance.plan.difflayout import cable_text, cluster_lines, place_text, survival_text
 from appliance.plan.difflines import DiffLine, LineKind, count, grouped, ranges, show_bytes, why
 from appliance.plan.explainknown import Known, fact_line, section
 from hwprofiles.normal import serial_key
@@ -66,15 +66,20 @@ def fate_lines(known: Known, key: DiskKey, choice: DiskChoice | None) -> Iterato
 
 
 def _osd_lines(known: Known, key: DiskKey) -> Iterator[DiffLine]:
-    data, db = known.osds_on(key)
-    for osd in data:
+    found = known.osds_on(key)
+    for osd in found.data:
         yield fact_line(osd_text(osd))
-    for osd in db:
-        text = f"slot {osd.slot}: DB of osd.{osd.number} ({show_bytes(osd.db_size)}), whose data is on {show_ref(osd.data)}"
-        yield fact_line(text)
-    lost = sorted({osd.number for osd in (*data, *db)})
+    for osd in found.db:
+        what = f"slot {osd.slot}: DB of osd.{osd.number} ({show_bytes(osd.db_size)})"
+        yield fact_line(f"{what}, whose data is on {show_ref(osd.data)}")
+    for osd in found.wal:
+        what = f"slot {osd.wal_slot}: WAL of osd.{osd.number} ({show_bytes(osd.wal_size)})"
+        yield fact_line(f"{what}, whose data is on {show_ref(osd.data)}")
+    lost = sorted({osd.number for osd in (*found.data, *found.db, *found.wal)})
     if lost:
-        yield why(f"when this disk fails, {count(len(lost), 'OSD')} of {_total(known)} stop: {ranges(_osds(lost))}")
+        yield why(
+            f"it carries {count(len(lost), 'OSD')} of {_total(known)}, which stop when it fails: {ranges(_osds(lost))}"
+        )
 
 
 def _osds(numbers: Iterable[int]) -> list[str]:
@@ -95,6 +100,8 @@ def osd_text(osd: OsdLayout) -> str:
         words.append(f"DB {show_bytes(osd.db_size)} in slot {osd.slot} of {show_ref(osd.db)}")
     else:
         words.append("DB on the same disk")
+    if osd.wal is not None:
+        words.append(f"WAL {show_bytes(osd.wal_size)} in slot {osd.wal_slot} of {show_ref(osd.wal)}")
     words += ["encrypted"] if osd.encrypted else []
     words += [f"chosen by drive group {osd.group}"] if osd.group else []
     return ", ".join(words)
@@ -190,8 +197,7 @@ def _survival(known: Known, name: str) -> Iterator[DiffLine]:
     found = known.plan.desired.availability
     for service in found.services if found else ():
         if service.service == name:
-            loss = f"the loss of a {service.survives}" if service.survives else "no loss"
-            yield fact_line(f"{loss}{', and heals' if service.heals else ''}: {service.text}")
+            yield fact_line(f"it {survival_text(service)}")
     for gap in found.gaps if found else ():
         if gap.about == name:
             yield DiffLine(kind=LineKind.WAIT, text=f"for tier {gap.tier}: {gap.text}")

@@ -7,18 +7,14 @@ shrunk, or was written to is another fact.
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, is_dataclass
+from collections.abc import Iterable, Sequence
 from itertools import zip_longest
-from operator import attrgetter
 
-from agent.document import field_names
 from agent.wire import Disk
-from appliance.model.ceph import CephLayout, OsdBudget, OsdLayout, PoolLayout
-from appliance.model.network import BackboneLayout, CableLayout, HostNetwork
+from appliance.model.ceph import OsdLayout
 from appliance.model.observed import Observed, ObservedMachine
-from appliance.model.plan import Desired, DiskChoice, DiskFate, Fact, Step
+from appliance.model.plan import Desired, DiskFate, Fact, Step
+from appliance.plan.bound import Bound, pieces
 from hwprofiles.normal import serial_key
 
 
@@ -77,12 +73,12 @@ def recompute(facts: Sequence[Fact], observed: Observed) -> dict[str, str]:
 
 
 def plan_hash(steps: Sequence[Step], facts: Sequence[Fact], desired: Desired = Desired()) -> str:  # noqa: B008 - frozen
-    """SHA-256 of the canonical JSON (`agent.document.canonical`) of ``desired``, ``facts`` and ``steps``, without `UNBOUND`.
+    """SHA-256 of the canonical JSON of ``desired``, ``facts`` and ``steps``, without `bound.UNBOUND`.
 
     Parts of ``desired`` that are empty do not appear, so a plan without clusters has the hash that it had before there
     were any. Fed in pieces: the JSON of 10 000 machines is never in memory as a whole."""
     digest = hashlib.sha256()
-    for piece in _pieces(_Bound(desired=desired, facts=tuple(facts), steps=tuple(steps))):
+    for piece in pieces(Bound(desired=desired, facts=tuple(facts), steps=tuple(steps))):
         digest.update(piece.encode())
     return digest.hexdigest()
 
@@ -91,87 +87,7 @@ def same_layout(one: Desired, other: Desired) -> bool:
     """Whether two layouts are the same as far as the hash binds them."""
     if one == other:
         return True
-    return all(a == b for a, b in zip_longest(_pieces(one), _pieces(other)))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Bound:
-    """What people approve."""
-
-    desired: Desired
-    facts: tuple[Fact, ...]
-    steps: tuple[Step, ...]
-
-
-UNBOUND: dict[type, frozenset[str]] = {
-    DiskChoice: frozenset({"path", "now", "why"}),
-    Desired: frozenset({"availability"}),
-    CephLayout: frozenset({"capacity", "throughput"}),
-    OsdBudget: frozenset({"memory", "text"}),
-    PoolLayout: frozenset({"why"}),
-    HostNetwork: frozenset({"missing"}),
-    BackboneLayout: frozenset({"why"}),
-    CableLayout: frozenset({"state"}),
-}
-"""Fields that the hash leaves out: the kernel's device nodes, what LLDP hears at the moment, what a kernel says that it has
-of the memory, and everything that follows from the rest and is only for people: sentences, reports, predictions."""
-_BATCH = 512
-
-
-def _pieces(value: object) -> Iterator[str]:
-    """The canonical JSON of a value, in pieces of at most `_BATCH` items of a tuple."""
-    if isinstance(value, tuple):
-        for start in range(0, len(value), _BATCH):
-            yield ("," if start else "[") + _ENCODER.encode(value[start : start + _BATCH])[1:-1]
-        yield "]" if value else "[]"
-    elif is_dataclass(value):
-        names, values = _shape(type(value))
-        found = [item for item in zip(names, values(value), strict=True) if not _left_out(value, *item)]
-        for index, (name, item) in enumerate(found):
-            yield f'{"," if index else "{"}"{name}":'
-            yield from _pieces(item)
-        yield "}" if found else "{}"
-    else:
-        yield _ENCODER.encode(value)
-
-
-def _left_out(value: object, name: str, item: object) -> bool:
-    """Empty parts of what is desired; steps and facts are always there."""
-    if isinstance(value, _Bound):
-        return name == "desired" and isinstance(item, Desired) and not any(_shape(Desired)[1](item))
-    return isinstance(value, Desired) and not item
-
-
-def _plain(value: object) -> dict[str, object]:
-    """A dataclass as the encoder wants it, its keys in canonical order."""
-    names, values = _shape(type(value))
-    return dict(zip(names, values(value), strict=True))
-
-
-Shape = tuple[tuple[str, ...], Callable[[object], tuple[object, ...]]]
-_SHAPES: dict[type, Shape] = {}
-
-
-def _shape(kind: type) -> Shape:
-    """Names of the bound fields of a dataclass, sorted, and what gets their values; made once for every class."""
-    found = _SHAPES.get(kind)
-    if found is None:
-        found = _SHAPES[kind] = _make_shape(kind)
-    return found
-
-
-def _make_shape(kind: type) -> Shape:
-    names = tuple(sorted(set(field_names(kind)) - UNBOUND.get(kind, frozenset())))
-    if not names:
-        raise TypeError(f"{kind.__name__} has no place in a plan")
-    if len(names) == 1:
-        return names, lambda value: (getattr(value, names[0]),)
-    return names, attrgetter(*names)
-
-
-_ENCODER = json.JSONEncoder(
-    default=_plain, separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
-)
+    return all(a == b for a, b in zip_longest(pieces(one), pieces(other)))
 
 
 def erased_keys(step: Step) -> list[str]:

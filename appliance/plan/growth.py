@@ -26,18 +26,23 @@ def admit(shape: Shape, members: Mapping[str, Member], alive: Sequence[str]) -> 
     """``members`` are machines with ports for the backbone in the order of their numbers, ``alive`` those who take part
     already. A full mesh of n needs n-1 ports on each machine, a ring two. A first mesh is all or nothing; one that
     stands takes as many as it can."""
-    new = [who for who in members if who not in set(alive)]
+    old = set(alive)
+    new = [who for who in members if who not in old]
     if shape is not Shape.MESH:
         least = 2 if shape is Shape.RING else 1
         short = [who for who in new if len(members[who].ports) < least]
         texts = tuple((members[who].name, _too_few(members[who], shape, least)) for who in short)
-        return Membership(order=(*alive, *(who for who in new if who not in set(short))), refused=texts)
+        return Membership(order=(*alive, *(who for who in new if len(members[who].ports) >= least)), refused=texts)
     order = list(alive)
+    least = min((len(members[who].ports) for who in alive if who in members), default=len(members))
+    outside = []
     for who in new:
-        size = len(order) + 1
-        if all(len(members[other].ports) >= size - 1 for other in (*order, who) if other in members):
+        own = len(members[who].ports)
+        if min(least, own) >= len(order):
             order.append(who)
-    outside = [who for who in new if who not in set(order)]
+            least = min(least, own)
+        else:
+            outside.append(who)
     if not outside:
         return Membership(order=tuple(order))
     size = len(order) + 1 if alive else len(new)

@@ -11,7 +11,7 @@ from appliance.model.network import Plane
 from appliance.model.plan import Desired, NodeLayout
 from appliance.model.site import Site
 from appliance.plan.candidate import Candidate
-from appliance.plan.naming import listed, plural
+from appliance.plan.naming import listed, ordered, plural
 from appliance.plan.order import natural
 from appliance.plan.paths import Paths, Wiring, plugged
 
@@ -23,7 +23,7 @@ _WORDS = {
     Paths.PORT: "goes over one port",
     Paths.SWITCH: "goes over ports that lead to one switch",
     Paths.UNKNOWN: "goes over ports whose switches are not known (no LLDP heard)",
-    Paths.TWO: "goes over ports to two switches",
+    Paths.TWO: "goes over ports to two switches or machines",
 }
 _CURES = {
     Paths.NONE: "give the network a carrier and its machines the ports",
@@ -85,7 +85,7 @@ class Infrastructure:
         """One for each plane, for corosync of each cluster, and for power."""
         for name, found in self.worst.items():
             worst = min(found)
-            text = f"{plural(len(found[worst]), 'machine')} ({listed(found[worst])}): it {_WORDS[worst]}"
+            text = f"{plural(len(found[worst]), 'machine')} ({ordered(found[worst])}): it {_WORDS[worst]}"
             yield ServiceAvailability(service=f"network {name}", survives=_SURVIVES[worst], heals=False, text=text)
         for layout in self.desired.clusters:
             worst, _ = self._corosync(layout)
@@ -108,12 +108,10 @@ class Infrastructure:
             yield Gap(tier=Tier.III, about=POWER, text=f"{text}; two paths need two feeds in every rack with members")
         bare = [node.name for node in self.serving if not self.planned[node.machine]]
         if bare:
-            yield Gap(tier=Tier.III, about="network", text=f"the network of {listed(bare)} is not planned yet")
+            yield Gap(tier=Tier.III, about="network", text=f"the network of {ordered(bare)} is not planned yet")
         for name, found in self.worst.items():
             for paths in sorted(set(found) - {Paths.TWO}):
-                text = (
-                    f"network {name} {_WORDS[paths]} on {plural(len(found[paths]), 'machine')} ({listed(found[paths])})"
-                )
+                text = f"network {name} {_WORDS[paths]} on {plural(len(found[paths]), 'machine')} ({ordered(found[paths])})"
                 yield Gap(tier=Tier.III, about=f"network {name}", text=f"{text}; {_CURES[paths]}")
         yield from self._corosync_gaps()
 
@@ -142,7 +140,7 @@ class Infrastructure:
             if worst is not Paths.TWO:
                 narrow.setdefault((layout.links, worst), []).append(layout.name)
         for links, names in single.items():
-            text = f"corosync of {listed(names)} has one link ({', '.join(links)})"
+            text = f"corosync of {listed(names)} {'has' if len(names) == 1 else 'have'} one link ({', '.join(links)})"
             yield Gap(tier=Tier.III, about="corosync", text=f"{text}; a second corosync network would be another path")
         for (links, paths), names in narrow.items():
             text = f"corosync of {listed(names)} {_WORDS[paths]} with all its links ({', '.join(links)}) together"
@@ -168,5 +166,5 @@ class Infrastructure:
             many = len(names) > 1
             parts.append(f"{'racks' if many else 'rack'} {listed(names)} {'have' if many else 'has'} {words[feeds]}")
         if unknown:
-            parts.append(f"the power feeds of {listed(unknown)} are not known: the site file says no rack of theirs")
+            parts.append(f"the power feeds of {ordered(unknown)} are not known: the site file says no rack of theirs")
         return "; ".join(parts)

@@ -30,7 +30,7 @@ from appliance.plan import facts
 from appliance.plan.addresses import Ladder
 from appliance.plan.candidate import Candidate
 from appliance.plan.content import is_ours
-from appliance.plan.desired import Layout, desire
+from appliance.plan.desired import Ground, Layout, desire
 from appliance.plan.disks import Claims, DiskPlan, choose, claims
 from appliance.plan.garbage import collection_paused
 from appliance.plan.location import Locations
@@ -241,7 +241,7 @@ class _Planner:
     def lay_out(self, standing: Desired) -> None:
         """The layout over all candidates; then the steps of those that are installed now."""
         self.candidates.sort(key=lambda one: (one.given.number, one.id))
-        self.layout = desire(self.site, self.candidates, self.claims, standing, self._unplaced())
+        self.layout = desire(self._ground(standing))
         self.allocations.update(self.layout.allocations)
         self.waits += self.layout.waits
         members: dict[str, list[DiskChoice]] = {}
@@ -260,11 +260,18 @@ class _Planner:
             if one.id in new and one.id in assigned:
                 self.facts += facts.machine_facts(one.machine, new[one.id])
 
-    def _unplaced(self) -> list[str]:
-        """Names of expected machines that were not seen, and ids of machines that are there but are no candidates."""
-        there = {one.id for one in self.candidates}
+    def _ground(self, standing: Desired) -> Ground:
+        """Machines that are there but are no candidates keep what they have, too."""
+        hidden = self.ids - {one.id for one in self.candidates}
         names = self.entries.keys() - {one.machine.expected for one in self.candidates}
-        return sorted({*names, *(self.ids - there)}, key=natural)
+        return Ground(
+            site=self.site,
+            candidates=self.candidates,
+            claims=self.claims,
+            standing=standing,
+            unplaced=sorted({*names, *hidden}, key=natural),
+            kept={who: self.allocations[who] for who in hidden if who in self.allocations},
+        )
 
     def _install(self, one: Candidate, found: DiskPlan, assigned: Sequence[str]) -> None:
         """Steps and facts of one machine. ``assigned`` are the keys of its disks that the layout gives a role."""

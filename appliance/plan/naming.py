@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from appliance.plan.order import natural
 
 
 def listed(names: Iterable[str], most: int = 5) -> str:
     """Names in natural order, the rest as a number: ``n1, n2 and 3 more``."""
-    ordered = sorted(names, key=natural)
-    rest = len(ordered) - most
-    return ", ".join(ordered[:most]) + (f" and {rest} more" if rest > 0 else "")
+    return ordered(sorted(names, key=natural), most)
+
+
+def ordered(names: Sequence[str], most: int = 5) -> str:
+    """The same of names that are in their order already (ten thousand are not sorted for five)."""
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def plural(number: int, word: str, many: str = "") -> str:

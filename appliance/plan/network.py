@@ -32,7 +32,8 @@ def ports(inventory: Inventory | None) -> list[Nic]:
 
 def boot_port(inventory: Inventory | None, before: str = "") -> Nic | None:
     """The port that the machine was booted from: as the agent image says, else the one that it has been (``before``, a MAC:
-    an installed system boots from its disk). Where both are unknown (a stick), the first one that can identify the machine."""
+    an installed system boots from its disk). Where both are unknown (a stick), the first one that can identify the
+    machine."""
     for mac in (inventory.boot_mac, before) if inventory is not None else ():
         for nic in inventory.nics if inventory is not None and mac else ():
             if nic.mac == mac:

@@ -20,7 +20,7 @@ from appliance.plan.content import describe, fingerprint
 from appliance.plan.order import natural
 from appliance.plan.osd_group import DATA, DB, ROLES, WAL, Host, NewOsd, plan_group
 from appliance.plan.osd_rules import Rules, rules
-from appliance.plan.osd_slots import shelf, size_text
+from appliance.plan.osd_slots import Shelf, shelf, size_text
 from appliance.plan.osd_standing import Dropped, formed, stand
 from appliance.plan.reject import Finding
 from appliance.plan.verdict import Claims, judge
@@ -65,14 +65,19 @@ class _Machine:
         verdicts = judge(candidate.machine, candidate.system, claimed)
         own = sorted((osd for osd in standing if osd.machine == candidate.id), key=lambda osd: osd.number)
         stands, self.dropped = stand(own, verdicts) if own else ([], [])
+        kept = {where for one in stands for where in (one.data, one.db, one.wal)}
         self.host = Host(
             machine=candidate.id,
             encrypted=spec.encrypted,
             verdicts=verdicts,
-            answers=[self.rules.answers(verdict.disk, verdict.free) for verdict in verdicts],
+            answers=[
+                self.rules.answers(verdict.disk, verdict.free or position in kept)
+                for position, verdict in enumerate(verdicts)
+            ],
             standing=stands,
             roles=[""] * len(verdicts),
             whys=[""] * len(verdicts),
+            offers=[""] * len(verdicts),
         )
         self.budget: OsdBudget | None = None
 
@@ -96,19 +101,22 @@ class _Machine:
         roles = self.host.roles
         for one in self.host.standing:
             roles[one.data] = ROLES[DATA]
+            size = one.osd.data_size
             if one.db is not None:
                 roles[one.db] = ROLES[DB]
-                self._keep_slot(one.db, one.osd.slot, one.osd.db_size)
+                self._shelf(one.db).keep(one.osd.slot, one.osd.db_size, size)
             if one.wal is not None:
                 roles[one.wal] = ROLES[WAL]
-                self._keep_slot(one.wal, one.osd.wal_slot, one.osd.wal_size)
+                self._shelf(one.wal).keep(one.osd.wal_slot, one.osd.wal_size, size)
+        names = {group.group.name for group in self.rules.groups}
+        kept = {where for one in self.host.standing if one.osd.group in names for where in (one.db, one.wal)}
+        self.host.orphans = set(self.host.shelves) - kept
 
-    def _keep_slot(self, position: int, slot: int, size: int) -> None:
+    def _shelf(self, position: int) -> Shelf:
         kept = self.host.shelves.get(position)
         if kept is None:
             kept = self.host.shelves[position] = shelf(position, self.host.verdicts[position].disk)
-        kept.used.add(slot)
-        kept.bytes += size
+        return kept
 
     def _afford(self) -> None:
         """New OSDs that the machine has no memory for are refused, all of them; what stands stays."""
@@ -124,7 +132,7 @@ class _Machine:
         refused -= {where for one in host.standing for where in (one.data, one.db, one.wal) if where is not None}
         for position in refused:
             host.roles[position] = ""
-            host.whys[position] = f"it would be used, but {wanted.text}"
+            host.whys[position] = f"it would be used: {wanted.text}"
         host.new.clear()
         self.budget = self._budget(old) if old else wanted
 
@@ -174,7 +182,7 @@ class _Machine:
             elif position in host.foreign:
                 host.whys[position] = f"{verdict.carries}; {_grant(verdict.identity[0])}"
             else:
-                host.whys[position] = self.rules.why_not(host.answers[position])
+                host.whys[position] = host.offers[position] or self.rules.why_not(host.answers[position])
 
     def _explain_used(self, total: int) -> None:
         host = self.host
@@ -184,7 +192,8 @@ class _Machine:
             done = "Ceph has written it" if formed(host.verdicts[one.data].disk) else "not formed yet"
             before = host.whys[one.data]
             name = f"osd.{one.osd.number}"
-            host.whys[one.data] = f"{before}, {name}" if before else f"stands as planned, {done}: {name}"
+            kept = "; protected by the site file, so nothing is written" if host.verdicts[one.data].protected else ""
+            host.whys[one.data] = f"{before}, {name}" if before else f"stands as planned, {done}{kept}: {name}"
         users: Counter[int] = Counter(where for osd in host.new for where in (osd.db, osd.wal) if where is not None)
         users.update(where for one in host.standing for where in (one.db, one.wal) if where is not None)
         for position, count in users.items():
@@ -215,6 +224,8 @@ class _Machine:
 
     def _waits(self) -> Iterator[Wait]:
         name, host = self.candidate.name, self.host
+        for text in self.rules.problems:
+            yield Wait(about=name, reason=WaitReason.LAYOUT, text=text)
         for gone in self.dropped:
             yield Wait(about=name, reason=gone.reason, text=_dropped(gone))
         if host.foreign:
@@ -248,13 +259,14 @@ _TOLD = {
     Finding.NO_IDENTITY: WaitReason.NOT_IDENTIFIABLE,
     Finding.TWIN: WaitReason.NOT_IDENTIFIABLE,
     Finding.FAILING: WaitReason.LAYOUT,
-    Finding.PROTECTED: WaitReason.PROTECTED_DISK,
 }
+"""What people are told beside the why-line. That a disk is protected, they said themselves."""
 
 
 def _grant(*serials: str) -> str:
     grants = ", ".join(f"{{serial: {serial or '…'}}}" for serial in serials)
-    return f"allow its erasure in the site file (erase: [{grants}]), or remove it"
+    named = ", ".join(serial or "…" for serial in serials)
+    return f"allow its erasure in the site file (erase: [{grants}]), protect it (protect: [{named}]), or remove it"
 
 
 def _dropped(gone: Dropped) -> str:

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from appliance.model.ceph import DeviceClass, DiskRef, OsdLayout
 from appliance.model.plan import WaitReason
-from appliance.plan.batch import DoesNotFitError, data_sizes, usable, volume
+from appliance.plan.batch import data_sizes, usable, volume
 from appliance.plan.content import fingerprint
-from appliance.plan.drivegroup import select, take
+from appliance.plan.drivegroup import Selection, select, take
 from appliance.plan.osd_rules import Answers, Group, Source
 from appliance.plan.osd_slots import (
     LEAST_PERCENT,
@@ -55,7 +55,9 @@ class NewOsd(NamedTuple):
 @dataclass(slots=True, kw_only=True)
 class Host:
     """One machine while its plan grows. Lists are by the positions of its disks: ``roles`` and ``whys`` are empty while
-    nothing is decided; ``foreign`` are the disks that would be taken if their erasure were granted."""
+    nothing is decided, ``offers`` is what is said of a disk that nobody decides about. ``foreign`` are the disks that would
+    be taken if their erasure were granted, ``orphans`` DB and WAL devices whose drive group is no longer in the site file:
+    the first group that means them goes on with them."""
 
     machine: str
     encrypted: bool
@@ -64,9 +66,11 @@ class Host:
     standing: list[Standing]
     roles: list[str]
     whys: list[str]
+    offers: list[str]
     shelves: dict[int, Shelf] = field(default_factory=dict)
     new: list[NewOsd] = field(default_factory=list)
     foreign: set[int] = field(default_factory=set)
+    orphans: set[int] = field(default_factory=set)
     waits: list[tuple[WaitReason, str]] = field(default_factory=list)
     refs: dict[int, DiskRef] = field(default_factory=dict)
 
@@ -133,17 +137,37 @@ class _GroupPlan:
         ]
         found = select(free, data=self._source(DATA), wal=self._source(WAL), db=self._source(DB))
         users = [self._user(position) for position in found.data]
-        walls = self._pool(WAL, found.wal)
-        shelves = self._pool(DB, found.db)
+        walls, shelves = self._pool(WAL, found.wal), self._pool(DB, found.db)
+        refused: dict[int, str] = {}
+        waiting = users
+        while waiting:
+            # once more for those that got no place: what was given meanwhile is what the next plan would begin with
+            refused = self._seat(waiting, walls, shelves)
+            if not refused or len(refused) == len(waiting):
+                break
+            waiting = [user for user in waiting if user.position in refused]
+        self._refuse(refused, len(users))
+        self._spare(found)
+
+    def _seat(self, users: list[_User], walls: list[Shelf], shelves: list[Shelf]) -> dict[int, str]:
+        """Lets disks join that have a place for everything; the others, with the reason."""
         db, refused = self._dbs(users, shelves)
         wal, refused_wal = self._wals([user for user in users if user.position not in refused], walls)
         refused |= refused_wal
         for user in users:
-            if user.position in refused:
-                host.whys[user.position] = refused[user.position]
-            else:
+            if user.position not in refused:
                 self._join(user, db.get(user.position), wal.get(user.position))
-        self._spare(found.db, found.wal)
+        return refused
+
+    def _refuse(self, refused: dict[int, str], total: int) -> None:
+        host = self.host
+        for text in dict.fromkeys(refused.values()):
+            lost = [position for position, why in refused.items() if why == text]
+            shown = ", ".join(host.show(position) for position in lost)
+            wait = f"{len(lost)} of {total} data disks of {self.group.label} wait ({shown}): {text}"
+            host.waits.append((WaitReason.LAYOUT, wait))
+            for position in lost:
+                host.whys[position] = f"it would be an OSD, but {text}"
 
     # ------------------------------------------------------------ which disks
 
@@ -152,37 +176,41 @@ class _GroupPlan:
         return lambda free: self._choose(which, source, free) if source.exists else []
 
     def _choose(self, which: int, source: Source, free: Sequence[int]) -> list[int]:
-        """Positions of the first selector that fits any; those with foreign data are noted, not taken."""
-        host, index = self.host, self.index
+        """Positions of the first selector that fits any, also one that stands; foreign data is noted, not taken."""
+        host, index, label = self.host, self.index, self.group.label
         ranks = {position: host.answers[position][index][which].rank for position in free}
+        own = self._own(which)
         fitting = [rank for rank in ranks.values() if rank >= 0]
         if not fitting:
             return []
-        best = min(fitting)
+        best = min([*fitting, *(rank for one in own if (rank := host.answers[one][index][which].rank) >= 0)])
+        for position, rank in ranks.items():
+            if rank > best:
+                host.offers[position] = f"not needed: {label} takes {source.shown[best]} first"
         meant = [position for position in free if ranks[position] == best]
         if which != DATA:
             meant = [position for position in meant if not self._spins(position)]
-        already = self._already(which)
-        if source.count and len(meant) + already != source.count:
-            return self._miscounted(which, source, meant, already)
+        if source.count and meant and len(meant) + len(own) != source.count:
+            return self._miscounted(which, source, meant, len(own))
         ready = [position for position in meant if host.verdicts[position].free]
-        chosen = take(ready, lambda _: True, source.limit, already)
-        if source.limit and len(chosen) + already >= source.limit:
+        chosen = take(ready, lambda _: True, source.limit, len(own))
+        if source.limit and len(chosen) + len(own) >= source.limit:
             for position in ready[len(chosen) :]:
-                host.whys[position] = f"not needed: {self.group.label} takes {source.limit} {_NOUNS[which]} (limit)"
+                host.offers[position] = f"not needed: {label} takes {source.limit} {_NOUNS[which]} (limit)"
         else:
             self.blocked[which] = [position for position in meant if not host.verdicts[position].free]
             host.foreign.update(self.blocked[which])
         return chosen
 
-    def _already(self, which: int) -> int:
-        """How many disks the standing OSDs of the group have."""
-        return len({(one.data, one.wal, one.db)[which] for one in self.before} - {None}) if self.before else 0
+    def _own(self, which: int) -> set[int]:
+        """The disks that the standing OSDs of the group have."""
+        found = {(one.data, one.wal, one.db)[which] for one in self.before}
+        return {position for position in found if position is not None}
 
     def _spins(self, position: int) -> bool:
         if device_class(self.host.verdicts[position].disk) is not DeviceClass.HDD:
             return False
-        self.host.whys[position] = "it spins; DBs and WALs belong on flash"
+        self.host.offers[position] = "it spins; DBs and WALs belong on flash"
         return True
 
     def _miscounted(self, which: int, source: Source, meant: list[int], already: int) -> list[int]:
@@ -203,14 +231,15 @@ class _GroupPlan:
         return _User(position, *_cut(disk.size, kind, self.group.group.osds_per_device), kind)
 
     def _pool(self, which: int, chosen: list[int]) -> list[Shelf]:
-        """Devices of standing OSDs that the group may use, too, and new ones."""
+        """Devices of the group's standing OSDs, and new ones."""
         host = self.host
-        own = {(one.data, one.wal, one.db)[which] for one in self.before}
+        own = self._own(which)
         old = [
             one
             for position, one in sorted(host.shelves.items())
             if host.roles[position] == ROLES[which]
-            and (position in own or host.answers[position][self.index][which].rank >= 0)
+            and not host.verdicts[position].protected
+            and (position in own or (position in host.orphans and host.answers[position][self.index][which].rank >= 0))
         ]
         return old + [shelf(position, host.verdicts[position].disk) for position in chosen]
 
@@ -236,41 +265,40 @@ class _GroupPlan:
         self, users: list[_User], shelves: list[Shelf], waiting: list[Shelf]
     ) -> tuple[dict[int, list[Place]], dict[int, str]]:
         group = self.group.group
-        largest = max(user.size for user in users)
+        users = sorted(users, key=lambda user: -user.size)
         for one in shelves:
-            one.slots = db_slots(one, group, largest)
+            one.slots = db_slots(one, group, max(users[0].size, one.largest))
+        enough = group.db_size or least(users[-1].size)
+        large = sorted((one for one in shelves if one.slot >= enough), key=lambda one: -one.slot)
         wanted = sum(user.parts for user in users)
-        try:
-            places = assign(shelves, wanted, wanted + sum(len(one.used) for one in shelves), group.db_size)
-        except DoesNotFitError as error:
-            text = f"a DB of {show_size(error.wanted)} is larger than a slot ({show_size(error.has)}); lower db_slots"
-            return {}, self._refuse(users, users, f"{text} or db_size of {self.group.label}")
+        places = assign(large, wanted, wanted + sum(len(one.used) for one in large), group.db_size)
         got = _hand_out(users, places)
         if not group.db_size:
-            small = {
-                user.position
+            got = {
+                user.position: found
                 for user in users
-                if any(place.size < least(user.size) for place in got.get(user.position, ()))
+                if (found := got.get(user.position)) and all(place.size >= least(user.size) for place in found)
             }
-            got = {position: found for position, found in got.items() if position not in small}
-        lost = [user for user in users if user.position not in got]
-        return got, self._refuse(lost, users, self._shortage(shelves, waiting, largest)) if lost else {}
+        lost = [user.position for user in users if user.position not in got]
+        return got, dict.fromkeys(lost, self._shortage(shelves, waiting, users[0].size)) if lost else {}
 
     def _shortage(self, shelves: list[Shelf], waiting: list[Shelf], largest: int) -> str:
         """What there is, what it takes, and what to do."""
         group = self.group.group
         smallest = group.db_size or least(largest)
+        advice = "lower db_size or db_slots" if group.db_size else "set db_size in a drive group"
         share = "" if group.db_size else f", {LEAST_PERCENT} % of {show_size(largest)}"
         words = [f"a DB needs {show_size(smallest)}{share}"]
         for one in shelves:
-            cut = f"{one.slots} of {show_size(one.size // one.slots)}" if one.slots else "none"
-            words.append(f"{self.host.show(one.position)} has room for {cut}, {len(one.used)} taken")
+            cut = f"{one.slots} of {show_size(one.slot)}" if one.slots else "none"
+            taken = f", {len(one.used)} taken" if one.used else ""
+            words.append(f"{self.host.show(one.position)} carries {cut}{taken}")
         if waiting:
             shown = ", ".join(self.host.show(one.position) for one in waiting)
-            words.append(f"{shown} would help, but its data is not granted")
+            words.append(f"{shown} would help if its erasure were granted")
         if not shelves and not waiting:
-            words.append("no disk fits as DB device")
-        return "; ".join([*words, "add a DB device, or say db_size in a drive group"])
+            return "; ".join([*words, "no disk fits as DB device: add one, or leave db away"])
+        return "; ".join([*words, f"add a DB device, or {advice}"])
 
     def _wals(self, users: list[_User], shelves: list[Shelf]) -> tuple[dict[int, list[Place]], dict[int, str]]:
         if not (self.group.wal.exists and users):
@@ -279,17 +307,10 @@ class _GroupPlan:
             one.slots = wal_slots(one)
         wanted = sum(user.parts for user in users)
         got = _hand_out(users, assign(shelves, wanted, wanted + sum(len(one.used) for one in shelves), WAL_SIZE))
-        lost = [user for user in users if user.position not in got]
+        lost = [user.position for user in users if user.position not in got]
         room = ", ".join(f"{self.host.show(one.position)} has room for {one.slots}" for one in shelves)
         text = f"WALs of {show_size(WAL_SIZE)}: {room or 'no disk fits as WAL device'}; add one, or leave wal away"
-        return got, self._refuse(lost, users, text) if lost else {}
-
-    def _refuse(self, lost: list[_User], users: list[_User], text: str) -> dict[int, str]:
-        shown = ", ".join(self.host.show(user.position) for user in lost)
-        self.host.waits.append(
-            (WaitReason.LAYOUT, f"{len(lost)} of {len(users)} data disks of {self.group.label} wait ({shown}): {text}")
-        )
-        return {user.position: f"it would be an OSD, but {text}" for user in lost}
+        return got, dict.fromkeys(lost, text)
 
     # ------------------------------------------------------------ what is taken
 
@@ -308,35 +329,36 @@ class _GroupPlan:
                 device_class=group.device_class or user.kind.value,
                 db=host.ref(db_place.shelf.position) if db_place else None,
                 db_size=size,
-                slot=self._slot(DB, db_place, size),
+                slot=self._slot(DB, db_place, size, user.size),
                 wal=host.ref(wal_place.shelf.position) if wal_place else None,
                 wal_size=wal_place.size if wal_place else 0,
-                wal_slot=self._slot(WAL, wal_place, wal_place.size if wal_place else 0),
+                wal_slot=self._slot(WAL, wal_place, wal_place.size if wal_place else 0, user.size),
                 encrypted=host.encrypted or group.encrypted,
                 group=group.name,
             )
             rank = host.answers[position][self.index][DATA].rank
             host.new.append(NewOsd(position, layout, self.group, rank, user.parts, *_at(db_place), *_at(wal_place)))
 
-    def _slot(self, which: int, place: Place | None, size: int) -> int:
+    def _slot(self, which: int, place: Place | None, size: int, data_size: int) -> int:
         """Takes the next slot; its number."""
         if place is None:
             return 0
         one = place.shelf
+        self.host.orphans.discard(one.position)
         if one.position not in self.host.shelves:
             self.host.shelves[one.position] = one
             self.host.roles[one.position] = ROLES[which]
-        return one.give(size)
+        return one.give(size, data_size)
 
-    def _spare(self, db: list[int], wal: list[int]) -> None:
-        """Devices that nobody needs yet stay with the group, unless the group has no OSD at all."""
+    def _spare(self, found: Selection[int]) -> None:
+        """Devices that nobody needs yet stay with the group as long as it has data disks, also such that wait."""
         host = self.host
-        if not self.before and not any(osd.group is self.group for osd in host.new):
-            return
-        for name, chosen in (("DB", db), ("WAL", wal)):
+        keeps = self.before or found.data or self.blocked[DATA]
+        for name, chosen in (("DB", found.db), ("WAL", found.wal)):
             for position in chosen:
                 if not host.roles[position]:
-                    host.whys[position] = f"a spare {name} device of {self.group.label}; no data disk needs it yet"
+                    table = host.whys if keeps else host.offers
+                    table[position] = f"a spare {name} device of {self.group.label}; no OSD has a place on it yet"
 
 
 def _at(place: Place | None) -> tuple[int | None, int]:

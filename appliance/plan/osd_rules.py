@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from agent.wire import Disk
 from appliance.model.ceph import DeviceFilter, DriveGroup, FilterLogic
-from appliance.plan.drivegroup import misfit
+from appliance.plan.drivegroup import misfit, problems
 from appliance.plan.roles import misfit as selector_misfit
 from appliance.plan.roles import show_selector
 from hwprofiles.profile import Content, DiskRole, DiskRoleName
@@ -93,15 +93,17 @@ Answers = tuple[tuple[Answer, Answer, Answer], ...]
 
 
 class Rules:
-    """The groups that hold for machines of one profile."""
+    """The groups that hold for machines of one profile. Those that make no sense are left out, and said in ``problems``."""
 
     def __init__(self, groups: tuple[DriveGroup, ...], profile: str, roles: tuple[DiskRole, ...]) -> None:
         named = {role.role: role for role in roles}
         found = [group for group in groups if not group.profiles or profile in group.profiles]
         if not groups and DiskRoleName.OSD in named:
             found = [DriveGroup(name="")]
+        self.problems = tuple(f"drive group {group.name}: {text}" for group in found for text in problems(group))
+        found = [group for group in found if not problems(group)]
         self.groups = tuple(_group(group, profile, named) for group in found)
-        self.nothing = _nothing(groups, profile)
+        self.nothing = _nothing(groups, profile, self.problems)
         self._by_serial = any(f.serials for group in found for f in (group.data, group.wal, group.db))
         self._known: dict[tuple[object, ...], Answers] = {}
         self._whys: dict[Answers, str] = {}
@@ -160,7 +162,9 @@ def _source(wanted: DeviceFilter, logic: FilterLogic, role: DiskRole | None) -> 
     return Source(wanted=None if wanted.empty else wanted, logic=logic, role=role if wanted.empty else None)
 
 
-def _nothing(groups: tuple[DriveGroup, ...], profile: str) -> str:
+def _nothing(groups: tuple[DriveGroup, ...], profile: str, wrong: tuple[str, ...]) -> str:
+    if wrong:
+        return f"no drive group can be used for profile {profile}: {wrong[0]}"
     if groups:
         return f"not needed: no drive group of the site file is for profile {profile}"
     return f"not needed: profile {profile} has no role for OSDs, and the site file no drive groups"

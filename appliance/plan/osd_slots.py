@@ -38,22 +38,33 @@ def device_class(disk: Disk) -> DeviceClass:
 @dataclass(slots=True, kw_only=True)
 class Shelf:
     """A device for DBs or WALs while the plan grows. ``position`` is that of its disk in the machine; ``used`` are the
-    numbers of its taken slots, ``bytes`` what they have together."""
+    numbers of its taken slots, ``bytes`` what they have together, ``largest`` the largest data size of their OSDs."""
 
     position: int
     size: int
     kind: DeviceClass
     used: set[int] = field(default_factory=set)
     bytes: int = 0
+    largest: int = 0
     slots: int = 0
 
-    def give(self, size: int) -> int:
+    @property
+    def slot(self) -> int:
+        """Bytes of one slot."""
+        return self.size // self.slots if self.slots else 0
+
+    def keep(self, slot: int, size: int, data_size: int) -> None:
+        """A slot that is taken already."""
+        self.used.add(slot)
+        self.bytes += size
+        self.largest = max(self.largest, data_size)
+
+    def give(self, size: int, data_size: int) -> int:
         """Takes the first free slot; its number."""
         slot = len(self.used)
         if slot in self.used:
             slot = next(number for number in range(slot) if number not in self.used)
-        self.used.add(slot)
-        self.bytes += size
+        self.keep(slot, size, data_size)
         return slot
 
 
@@ -90,7 +101,7 @@ def wal_slots(one: Shelf) -> int:
 
 def assign(shelves: Sequence[Shelf], wanted: int, users: int, size: int) -> list[Place]:
     """Places for ``wanted`` new OSDs, spread evenly: no device gets more than its share of all ``users`` (old and new)
-    while another has a free slot. ``size`` 0 means a whole slot. Raises `batch.DoesNotFitError`."""
+    while another has a free slot. ``size`` 0 means a whole slot; no slot may be smaller."""
     usual = [one for one in shelves if one.slots]
     if not usual:
         return []

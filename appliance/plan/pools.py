@@ -94,7 +94,8 @@ class _Planner:
         for name in sorted(self.standing, key=natural):
             old = self.standing[name]
             if name not in self.drafts:
-                self.drafts[name] = self._keep(old, Draft(pool=old, owner=name, share=old.share, pgs=old.pg_num))
+                left = Draft(pool=old, owner=name, share=old.share, pgs=old.pg_num, standing=old.pg_num)
+                self.drafts[name] = self._keep(old, left)
                 if name not in self.asked:
                     self._wait(name, WaitReason.LAYOUT, "it stands and the site file does not ask for it: it stays")
 
@@ -192,12 +193,13 @@ class _Planner:
             text = f"it stands with {was}, which no pool can change: make one of another name and move the data"
             self._wait(part.name, WaitReason.LAYOUT, text)
             return self._keep(old, kept)
-        if not poolwish.moved(spec, part, old):
+        split = self.stretched and (old.domain, old.per_domain) != (self.stretched, 2)
+        if not split and not poolwish.moved(spec, part, old):
             return self._keep(old, kept)
         return self._make(spec, part, root, bulk, old) or self._keep(old, kept)
 
     def _keep(self, old: PoolLayout, draft: Draft) -> Draft:
-        """A standing pool, with what it can lose today."""
+        """A standing pool, with what it can lose today; its reason is the old one as long as that is the same."""
         held = Copies(size=old.size, min_size=old.min_size, erasure=old.erasure)
         wish = Wish(root=old.root, device_class=old.device_class, copies=held, domain=old.domain, each=old.per_domain)
         fit = spread(self.terrain, wish)
@@ -205,6 +207,8 @@ class _Planner:
             self._wait(old.name, WaitReason.TOO_FEW_DOMAINS, f"it stands, but {fit}: bring the missing back")
             number = len(self.terrain.domains(old.root, old.device_class, old.domain))
             return replace(draft, pool=replace(old, domains=number, heals=False, why=fit))
+        if (fit.domains, fit.heals) == (old.domains, old.heals):
+            return draft
         return replace(draft, pool=replace(old, domains=fit.domains, heals=fit.heals, why=fit.why))
 
     def _make(
@@ -227,9 +231,17 @@ class _Planner:
             elif bulk is not None and name != bulk.device_class and _narrower(fit.level, bulk.domain):
                 reasons.append(f"OSDs of class {name} are only on enough {fit.level}s, not {bulk.domain}s")
             else:
-                return _draft(spec, part, wish, fit, old)
-        self._wait(part.name, WaitReason.TOO_FEW_DOMAINS, "; ".join(reasons))
+                return _draft(spec, part, wish, replace(fit, why=fit.why + self._unused(wish)), old)
+        smaller = spec.domain is not None and spec.domain is not Level.HOST
+        remedy = "name a smaller domain" if smaller else "add machines with OSDs, or move disks between them"
+        self._wait(part.name, WaitReason.TOO_FEW_DOMAINS, f"{'; '.join(reasons)}: {remedy}")
         return None
+
+    def _unused(self, wish: Wish) -> str:
+        """Says which hosts are in no zone while every pool of a service is in one."""
+        outside = self.terrain.domains(ROOT, wish.device_class, Level.ZONE).strays if wish.root != ROOT else ()
+        names = ", ".join(sorted(outside, key=natural))
+        return f"; the OSDs of {names} hold nothing of it, they are in no zone" if names else ""
 
     def _wish(self, spec: PoolSpec, part: Part, root: str, device_class: str, old: PoolLayout | None) -> Wish:
         wanted = poolwish.copies(spec, part, len(self.terrain.zones))

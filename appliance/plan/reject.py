@@ -94,18 +94,8 @@ _VIRTUAL = ("virtual media", "virtual hdisk", "virtual cdrom", "virtual floppy",
 HardwareShape = tuple[int, str, bool, bool, str, str]
 
 
-def findings(disk: Disk, *, twin: bool = False, protected: bool = False) -> tuple[Finding, ...]:
-    """Everything that is wrong with a disk, the gravest first. ``twin``: another disk has its identity."""
-    found = list(device_findings(disk))
-    if twin:
-        found.append(Finding.TWIN)
-    if protected:
-        found.append(Finding.PROTECTED)
-    return (*found, *content_findings(disk.content))
-
-
 def device_findings(disk: Disk) -> tuple[Finding, ...]:
-    """What is wrong with the device itself, whatever is on it (in use counts here: no grant helps)."""
+    """What is wrong with the device itself, whatever is on it, the gravest first. In use counts here: no grant helps."""
     found = _hardware((disk.size, disk.transport, disk.removable, disk.read_only, disk.model, disk.vendor))
     if disk.content.in_use:
         found = (*found, Finding.IN_USE)
@@ -161,4 +151,6 @@ def explain(disk: Disk, finding: Finding) -> str:
     """One finding in words, with the number where there is one."""
     if finding is Finding.TOO_SMALL:
         return f"{show_size(disk.size)} is {TEXTS[finding]}"
+    if finding is Finding.IN_USE and not disk.content.blank:
+        return f"{TEXTS[finding]}; it {carries(disk.content)}"
     return TEXTS[finding] if finding in TEXTS else carries(disk.content)

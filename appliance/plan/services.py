@@ -126,19 +126,21 @@ class _Placer:
         self.waits.append(Wait(about=self.spec.name, reason=reason, text=text))
 
     def monitors(self) -> None:
-        """Monitors in distinct domains of the largest level that has enough of them."""
+        """Monitors in distinct domains of the largest level that has enough of them. When an even number stands, one more
+        makes it odd."""
         wanted = monitors_wanted(self.spec, self.members)
         self.level = domain_level(self.members, wanted)
         self._fill("mon", wanted, self.members, self.level)
         number = len(self.found["mon"])
+        if number % 2 == 0:
+            self._fill("mon", number + 1, self.members, self.level)
+            number = len(self.found["mon"])
+        if number % 2 == 0:
+            lost = number - number // 2 - 1
+            text = f"{number} monitors on {number} hosts tolerate the loss of {lost}, as {number - 1} would; add a host"
+            self.wait(WaitReason.TOO_FEW_MEMBERS, text)
         if self.spec.monitors > number:
             text = f"{self.spec.monitors} monitors are wanted, {number} fit on {len(self.members)} hosts; add hosts"
-            self.wait(WaitReason.TOO_FEW_MEMBERS, text)
-        if number % 2 == 0:
-            text = (
-                f"{number} monitors stand on {len(self.members)} hosts: the loss of one stops Ceph; add a host, "
-                "then it gets another monitor"
-            )
             self.wait(WaitReason.TOO_FEW_MEMBERS, text)
 
     def stretch(self) -> bool:

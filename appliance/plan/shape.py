@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 
@@ -32,7 +32,7 @@ def decide(
     declared: Collection[Pair],
     switched: bool,
     standing: BackboneLayout | None,
-    heard: Heard,
+    listen: Callable[[], Heard],
 ) -> Decision:
     """``declared`` are pairs of machines that the site file's cables join, also of machines that are not here yet;
     ``switched``: it has cables to switches."""
@@ -50,7 +50,7 @@ def decide(
         return Decision(shape=shape, why="the cables of the site file go to switches")
     if standing is not None:
         return Decision(shape=standing.shape, why=standing.why)
-    return _heard(members, heard)
+    return _heard(members, listen())
 
 
 def _stated(site: Site) -> Decision | None:

@@ -7,7 +7,7 @@ they count as lost with the worst one.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from appliance.model.ceph import OsdLayout, PoolLayout
@@ -68,17 +68,37 @@ def survives_daemons(seats: Sequence[Seat], levels: Sequence[Level]) -> str:
     return largest(levels, lambda level: len(seats) > worst_seats(seats, level))
 
 
-class PoolHosts:
+class Ground:
+    """The hosts of a Ceph cluster by device class, counted once for all pools. ``root`` is the topmost bucket."""
+
+    def __init__(self, osds: Iterable[OsdLayout], places: Mapping[str, Place], root: str) -> None:
+        self.places, self.root = places, root
+        self.by_class: dict[str, dict[str, list[OsdLayout]]] = defaultdict(lambda: defaultdict(list))
+        for osd in osds:
+            self.by_class[osd.device_class][osd.machine].append(osd)
+        self._known: dict[tuple[object, ...], str] = {}
+
+    def survives(self, pool: PoolLayout) -> str:
+        """The largest of disk, host … of which one may be lost with at least ``min_size`` copies left, for every PG."""
+        key = (pool.root, pool.device_class, pool.domain, pool.per_domain, pool.size, pool.min_size)
+        if key not in self._known:
+            self._known[key] = _PoolHosts(pool, self).survives()
+        return self._known[key]
+
+
+class _PoolHosts:
     """The hosts of one pool: those below its root that have OSDs of its device class."""
 
-    def __init__(self, pool: PoolLayout, osds: Iterable[OsdLayout], places: dict[str, Place], root: str) -> None:
+    def __init__(self, pool: PoolLayout, ground: Ground) -> None:
         self.pool = pool
-        inside = {who for who, place in places.items() if pool.root in (root, *_buckets(place))}
-        self.osds = [osd for osd in osds if osd.device_class == pool.device_class and osd.machine in inside]
-        self.places = {osd.machine: places[osd.machine] for osd in self.osds}
+        hosts = ground.by_class.get(pool.device_class, {})
+        everywhere = pool.root == ground.root
+        places = {who: ground.places[who] for who in hosts if who in ground.places}
+        self.places = {who: place for who, place in places.items() if everywhere or pool.root in _buckets(place)}
+        self.osds = {who: hosts[who] for who in self.places}
 
     def survives(self) -> str:
-        """The largest of disk, host … of which one may be lost with at least ``min_size`` copies left, for every PG."""
+        """See `Ground.survives`."""
         if not self.osds or not self._holds(self._worst_disk()):
             return ""
         reached = largest(known_levels(self.places.values()), lambda level: self._holds(self.worst(level)))
@@ -93,9 +113,8 @@ class PoolHosts:
         pool = self.pool
         if pool.domain is not Level.HOST or pool.per_domain == 1:
             return 1
-        shared = Counter(
-            (osd.machine, disk.serial, disk.wwn) for osd in self.osds for disk in (osd.data, osd.db) if disk
-        )
+        every = (osd for found in self.osds.values() for osd in found)
+        shared = Counter((osd.machine, disk.serial, disk.wwn) for osd in every for disk in (osd.data, osd.db) if disk)
         return min(pool.per_domain, pool.size, max(shared.values(), default=1))
 
     def worst(self, level: Level) -> int:

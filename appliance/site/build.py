@@ -1,5 +1,5 @@
-"""Entries whose types and names were checked → `Site`. What has a name is in the order of names, so that the order of keys in
-the file changes nothing."""
+"""Entries whose types and names were checked → `Site`. What has a name is in the order of names, so that the order of keys
+in the file changes nothing."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ from appliance.site.clusterentries import (
 )
 from appliance.site.file import SiteFile
 from appliance.site.machineentries import PHASES, MachineEntry, RackEntry
-from appliance.site.networkchecks import link_of, plane_of
 from appliance.site.networkentries import PROVISIONING, BackboneEntry, NetworkEntry
+from appliance.site.planes import link_of, plane_of
 
 MTU = 1500
 

@@ -32,7 +32,7 @@ def check_ceph(checked: Checked) -> Iterator[Problem]:
     if ceph is None:
         return
     at = ceph.at.path
-    yield from selection(checked, ceph.at, ceph.machines, ceph.profiles)
+    yield from selection(checked, ceph)
     for key, network in (("public", ceph.public), ("cluster", ceph.cluster)):
         if network is not None:
             yield from checked.unknown((*at, key), "network", (network,), checked.network_names, single=True)
@@ -207,7 +207,7 @@ def _stretch(checked: Checked, ceph: CephEntry) -> Iterator[Problem]:
             yield checked.problem((*at, "stretch"), message)
         return
     if ceph.tiebreaker != APPLIANCE and not somebody(checked, ceph.tiebreaker):
-        known = {APPLIANCE, *checked.machine_names, *checked.profiles}
+        known = {APPLIANCE, *checked.known_machines, *checked.profiles}
         near = closest(ceph.tiebreaker, known)
         hint = near if near.startswith("; did") else "; it is appliance, a machine or a profile"
         yield checked.problem((*at, "tiebreaker"), f"unknown tiebreaker '{ceph.tiebreaker}'{hint}")

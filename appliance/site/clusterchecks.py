@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from appliance.model.cluster import MAX_NAME, MAX_NODES, Arbiter
 from appliance.site.checked import Checked
-from appliance.site.clusterentries import ClusterEntry
-from appliance.site.networkchecks import MAX_LINK
+from appliance.site.clusterentries import CephEntry, ClusterEntry
+from appliance.site.planes import MAX_LINK
 from hwprofiles.convert import closest
 from hwprofiles.document import Problem
-from hwprofiles.node import Position
 
 
 def check_clusters(checked: Checked) -> Iterator[Problem]:
@@ -24,31 +23,44 @@ def check_clusters(checked: Checked) -> Iterator[Problem]:
     yield from _shared(checked)
 
 
-def selection(
-    checked: Checked, at: Position, machines: tuple[str, ...], profiles: tuple[str, ...], machine_path: str = "machines"
-) -> Iterator[Problem]:
+def selection(checked: Checked, entry: ClusterEntry | CephEntry) -> Iterator[Problem]:
     """Unknown and repeated members."""
-    yield from checked.unknown((*at.path, machine_path), "machine", machines, checked.machine_names)
-    yield from checked.unknown((*at.path, "profiles"), "profile", profiles, checked.profiles)
-    yield from checked.repeated((*at.path, machine_path), machines)
-    yield from checked.repeated((*at.path, "profiles"), profiles)
+    at = entry.at.path
+    yield from checked.unknown((*at, "machines"), "machine", entry.machines, checked.known_machines)
+    yield from checked.unknown((*at, "profiles"), "profile", entry.profiles, checked.profiles)
+    yield from checked.repeated((*at, "machines"), entry.machines)
+    yield from checked.repeated((*at, "profiles"), entry.profiles)
+    if entry.machines and entry.profiles:
+        message = "members are named by 'machines' or by 'profiles', not by both; leave one out"
+        yield checked.problem((*at, "profiles"), message, key=True)
+
+
+def members(checked: Checked, entries: Iterable[ClusterEntry | CephEntry]) -> int:
+    """How many machines are members of any of them for sure: those that they name, or whose profile they name."""
+    names: set[str] = set()
+    profiles: set[str] = set()
+    for entry in entries:
+        if isinstance(entry, CephEntry) or not (entry.racks or entry.zones):
+            names |= set(entry.machines)
+            profiles |= set(entry.profiles)
+    names |= {machine.name for machine in checked.machines if machine.profile in profiles} if profiles else set()
+    return len(names) + sum(count.count for count in checked.file.expect if count.profile in profiles)
 
 
 def somebody(checked: Checked, name: str) -> bool:
     """Whether a machine or a profile has this name."""
-    return name in checked.machine_names or name in checked.profiles
+    return name in checked.known_machines or name in checked.profiles
 
 
 def _names(checked: Checked, entry: ClusterEntry) -> Iterator[Problem]:
     at = entry.at.path
-    racks = {rack.name for rack in checked.file.racks}
     zones = {rack.zone for rack in checked.file.racks if rack.zone}
-    yield from selection(checked, entry.at, entry.machines, entry.profiles)
-    if entry.machines and entry.profiles:
-        message = "members are named by 'machines' or by 'profiles', not by both; leave one out"
-        yield checked.problem((*at, "profiles"), message, key=True)
-    yield from checked.unknown((*at, "racks"), "rack", entry.racks, racks)
+    yield from selection(checked, entry)
+    yield from checked.unknown((*at, "racks"), "rack", entry.racks, checked.rack_names)
     yield from checked.unknown((*at, "zones"), "zone", entry.zones, zones)
+    narrow = [rack for rack in checked.file.racks if rack.name in entry.racks]
+    if narrow and entry.zones and not any(rack.zone in entry.zones for rack in narrow) and zones >= set(entry.zones):
+        yield checked.problem((*at, "zones"), "none of its racks is in these zones, so it would have no machine")
     yield from checked.unknown((*at, "links"), "network", entry.links, checked.network_names)
     for key, names in (("racks", entry.racks), ("zones", entry.zones), ("links", entry.links)):
         yield from checked.repeated((*at, key), names)
@@ -63,14 +75,12 @@ def _size(checked: Checked, entry: ClusterEntry) -> Iterator[Problem]:
         message = f"a cluster has 1 to {MAX_NODES} nodes, not {entry.maximum}; more make several clusters"
         yield checked.problem((*at, "maximum"), message)
         return
-    profiles = set(entry.profiles)
-    members = len(entry.machines) + sum(1 for machine in checked.machines if machine.profile in profiles)
-    members += sum(count.count for count in checked.file.expect if count.profile in profiles)
-    parts = -(-members // entry.maximum)
+    count = members(checked, (entry,))
+    parts = -(-count // entry.maximum)
     room = MAX_NAME - len(f"-{parts}")
     if parts > 1 and len(entry.name) > room:
         message = (
-            f"{members} machines make {parts} clusters '{entry.name}-1' to '-{parts}', "
+            f"{count} machines make {parts} clusters '{entry.name}-1' to '-{parts}', "
             f"so the name can have {room} characters at most"
         )
         yield checked.problem(at, message, key=True)
@@ -80,7 +90,7 @@ def _arbiter(checked: Checked, entry: ClusterEntry) -> Iterator[Problem]:
     path = (*entry.at.path, "arbiter")
     words = {word.value for word in Arbiter}
     if entry.arbiter not in words and not somebody(checked, entry.arbiter):
-        known = {*words, *checked.profiles, *checked.machine_names}
+        known = {*words, *checked.profiles, *checked.known_machines}
         near = closest(entry.arbiter, known)
         hint = near if near.startswith("; did") else "; it is auto, none, appliance, a machine or a profile"
         yield checked.problem(path, f"unknown arbiter '{entry.arbiter}'{hint}")

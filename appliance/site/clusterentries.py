@@ -179,7 +179,12 @@ class CephEntry:
         ),
     )
     osds: tuple[DriveGroupEntry, ...] = field(
-        default=(), metadata=about("drive groups", default="the profiles' disks of role `osd` and `db`")
+        default=(),
+        metadata=about(
+            "drive groups by name",
+            example="{slow: {data: {rotational: true}, db: {rotational: false}}}",
+            default="the profiles' disks of role `osd` and `db`",
+        ),
     )
     pools: tuple[PoolEntry, ...] = field(
         default=(), metadata=about("pools by name", example="{vms: block, share: file}", default="`vms: block`")

@@ -53,9 +53,7 @@ class ApprovalEntry:
     at: Position = NOWHERE
     serial: Serial | None = field(default=None, metadata=about("a serial number", example="S411802X0C00101"))
     mac: Mac | None = field(default=None, metadata=about("address of a port", example="3c:ec:ef:00:00:01"))
-    expected: bool = field(
-        default=False, metadata=about("every machine that `machines`, `manifest` or `expect` names", example="true")
-    )
+    expected: bool = field(default=False, metadata=about("every machine that is expected", example="true"))
     any: bool = field(default=False, metadata=about("every machine (labs only)", example="true"))
 
 

@@ -1,4 +1,4 @@
-"""A site file that stands alone: its list of machines as text inside it, so that what is stored can be read again anywhere."""
+"""A site file that stands alone: its list of machines as text inside it, so that what is stored can be read anywhere."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def manifest_entry(document: Document) -> tuple[Entry, ScalarNode] | None:
 
 
 def is_name(text: str) -> bool:
-    """Whether ``manifest`` is the name of a file (one line), and not a list itself."""
-    return "\n" not in text.strip("\n")
+    """Whether ``manifest`` is the name of a file, and not a list itself: lists have lines."""
+    return "\n" not in text
 
 
 def beside(name: str, folder: Path) -> Path:

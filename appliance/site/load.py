@@ -80,7 +80,8 @@ def _load(
     if file is None:
         raise SiteError(problems)
     manifest, more = _manifest(document, file, folder)
-    network = provisioning_network(file.provisioning)
+    listed = len(file.machines) + (len(manifest.entries) if manifest else 0)
+    network = provisioning_network(file.provisioning, listed + sum(max(entry.count, 0) for entry in file.expect))
     checked = Checked(
         document=document,
         file=file,
@@ -104,8 +105,9 @@ def _manifest(document: Document, file: SiteFile, folder: Path | None) -> tuple[
     node = found[1]
     try:
         if not is_name(node.text):
-            name, first = document.file, node.line + node.block
-            return _parsed(node.text, name, first, file.hostname_prefix)
+            return _parsed(
+                node.text, document.file, file.hostname_prefix, first=node.line + node.block, flat=not node.block
+            )
         if folder is None:
             message = (
                 "names a file, but this text stands alone; load it with 'rackseed site load', or put the list inside"
@@ -115,15 +117,19 @@ def _manifest(document: Document, file: SiteFile, folder: Path | None) -> tuple[
         text = read_list(path)
     except ManifestError as error:
         return None, (document.problem((MANIFEST,), f"{node.text.strip()[:80]}: {error.message}"),)
-    return _parsed(text, str(path), 1, file.hostname_prefix)
+    return _parsed(text, str(path), file.hostname_prefix)
 
 
-def _parsed(text: str, name: str, first: int, prefix: str) -> tuple[Manifest | None, tuple[Problem, ...]]:
+def _parsed(
+    text: str, name: str, prefix: str, *, first: int = 1, flat: bool = False
+) -> tuple[Manifest | None, tuple[Problem, ...]]:
     try:
-        manifest = parse(text, file=name, first=first, prefix=prefix)
+        manifest = parse(text, file=name, first=first, prefix=prefix, flat=flat)
     except ManifestError as error:
-        line = first + error.line - 1
-        return None, (Problem(file=name, line=line, column=error.column, where="", message=error.message),)
+        line, column = (first, 1) if flat else (first + error.line - 1, error.column)
+        return None, (
+            Problem(file=name, line=line, column=column, where=MANIFEST if flat else "", message=error.message),
+        )
     return manifest, manifest.problems
 
 

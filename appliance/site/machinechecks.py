@@ -68,11 +68,11 @@ def _profiles(checked: Checked) -> Iterator[Problem]:
 
 
 def _places(checked: Checked) -> Iterator[Problem]:
-    racks = {rack.name: rack for rack in checked.file.racks}
+    racks: dict[str, RackEntry] = {rack.name: rack for rack in checked.file.racks}
     taken: list[tuple[Position, str, object]] = []
     for machine in checked.machines:
         if machine.rack is not None and machine.rack not in racks:
-            hint = closest(machine.rack, racks) or "; 'racks' names none"
+            hint = closest(machine.rack, checked.rack_names) or "; 'racks' names none"
             yield checked.problem((*machine.at.path, "rack"), f"unknown rack '{machine.rack}'{hint}")
         if machine.unit is None:
             continue
@@ -145,34 +145,29 @@ def _zones(checked: Checked, level: str, name: Callable[[RackEntry], str | None]
 
 def _buckets(checked: Checked) -> Iterator[Problem]:
     """Names of buckets are unique in CRUSH, whatever their level; hosts are buckets too."""
-    owner: dict[str, tuple[str, str]] = {}
+    numbered = re.compile(rf"{re.escape(checked.file.hostname_prefix)}[0-9]+")
+    owner: dict[str, str] = {}
     for rack in checked.file.racks:
         place = Place(zone=rack.zone or "", datacenter=rack.datacenter or "", row=rack.row or "", rack=rack.name)
         for level in (Level.ZONE, Level.DATACENTER, Level.ROW, Level.RACK):
             name = place.bucket(level)
+            if not name:
+                continue
             said = (
                 f"row {rack.row} of {rack.datacenter}" if level is Level.ROW and rack.datacenter else f"{level} {name}"
             )
-            key = "" if level is Level.RACK else level.value
-            known = owner.setdefault(name, (level.value, said)) if name else (level.value, said)
-            if known[0] != level.value or known[1] != said:
-                message = f"'{name}' is also the bucket of {known[1]}; names in CRUSH's tree are unique, choose another"
-                path = (*rack.at.path, key) if key else rack.at.path
-                yield checked.problem(path, message, key=not key)
-    yield from _hosts(checked, owner)
-
-
-def _hosts(checked: Checked, owner: dict[str, tuple[str, str]]) -> Iterator[Problem]:
-    numbered = re.compile(rf"{re.escape(checked.file.hostname_prefix)}[0-9]+")
+            path, key = (rack.at.path, True) if level is Level.RACK else ((*rack.at.path, level.value), False)
+            known = owner.get(name)
+            owner.setdefault(name, said)
+            if known is None and numbered.fullmatch(name):
+                message = f"'{name}' is what a machine without a name would be called; names in CRUSH's tree are unique"
+                yield checked.problem(path, message, key=key)
+            elif known not in (None, said):
+                message = f"'{name}' is also the bucket of {known}; names in CRUSH's tree are unique, choose another"
+                yield checked.problem(path, message, key=key)
     for machine in checked.machines:
         if machine.name in owner:
-            yield _host(checked, machine, owner[machine.name][1])
-    for rack in checked.file.racks:
-        if numbered.fullmatch(rack.name):
-            message = (
-                f"'{rack.name}' is what a machine without a name would be called; names in CRUSH's tree are unique"
-            )
-            yield checked.problem(rack.at.path, message, key=True)
+            yield _host(checked, machine, owner[machine.name])
 
 
 def _host(checked: Checked, machine: MachineEntry, what: str) -> Problem:

@@ -1,5 +1,5 @@
-"""Packing lists: machines as CSV, as vendors ship them. Every problem has the line, the column (the field's number, from 1, as
-a spreadsheet counts) and the heading of that column.
+"""Packing lists: machines as CSV, as vendors ship them. Every problem has the line, the column (the field's number, from 1,
+as a spreadsheet counts) and the heading of that column.
 
 Delimiters ``,``, ``;`` and tabs, quoted fields, a byte order mark and any line ends are understood; lines above the
 headings, empty rows, rows that begin with ``#`` and columns that mean nothing here are passed over.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -44,7 +45,8 @@ class ManifestError(Exception):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """``file`` is the name for messages. Entry ``i`` has the path ``("manifest", i)`` and began at ``lines[i]``;
-    ``columns`` are the numbers of the fields by key. ``broken`` are entries with a problem of their own."""
+    ``columns`` are the numbers of the fields by key, ``titles`` their headings. ``broken`` are entries with a problem of
+    their own. ``rows`` are lines inside the list where ``lines`` can't say them."""
 
     file: str
     entries: tuple[MachineEntry, ...] = ()
@@ -53,6 +55,7 @@ class Manifest:
     titles: Mapping[str, str]
     problems: tuple[Problem, ...] = ()
     broken: frozenset[int] = frozenset()
+    rows: tuple[int, ...] = ()
 
     def position(self, path: tuple[Step, ...]) -> tuple[int, int]:
         """Line and field of ``("manifest", row, key)``; the first field for what the list does not have."""
@@ -62,16 +65,18 @@ class Manifest:
         """A problem of a field, or of a row."""
         line, column = self.position(path)
         where = self.titles.get(str(path[2]), str(path[2])) if len(path) > 2 else ""
+        where = _where(self.rows[int(path[1])], where) if self.rows else where
         return Problem(file=self.file, line=line, column=column, where=where, message=message)
 
 
-def parse(text: str, *, file: str, first: int = 1, prefix: str = "node") -> Manifest:
-    """The machines of a list whose text begins on line ``first`` of ``file``. Machines without a name get ``prefix`` and
-    their serial or MAC. `ManifestError` when there are no headings or it is no CSV."""
+def parse(text: str, *, file: str, first: int = 1, prefix: str = "node", flat: bool = False) -> Manifest:
+    """The machines of a list whose text begins on line ``first`` of ``file``, or is that line (``flat``: a quoted text).
+    Machines without a name get ``prefix`` and their serial or MAC. `ManifestError` when there are no headings or it is no
+    CSV."""
     rows = _rows(text.removeprefix("\ufeff"))
     head = _head(rows)
     line, titles = rows[head]
-    reader = _Reader(file=file, first=first, prefix=prefix)
+    reader = _Reader(file=file, first=first, prefix=prefix, flat=flat)
     reader.head(line, titles)
     for at, cells in rows[head + 1 :]:
         reader.row(at, cells)
@@ -104,9 +109,7 @@ def _rows(text: str) -> list[Row]:
     most = -1
     for delimiter in ",;\t":
         try:
-            start = [
-                cells for _, cells in zip(range(HEAD), csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
-            ]
+            start = list(itertools.islice(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), HEAD))
         except csv.Error:
             start = []
         score = max((headings.known(cells) for cells in start), default=0)
@@ -164,8 +167,8 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
 class _Reader:
     """Rows → entries."""
 
-    def __init__(self, *, file: str, first: int, prefix: str) -> None:
-        self.file, self.first, self.prefix = file, first, prefix
+    def __init__(self, *, file: str, first: int, prefix: str, flat: bool) -> None:
+        self.file, self.first, self.prefix, self.flat = file, first, prefix, flat
         self.columns: dict[str, int] = {}
         self.titles: dict[str, str] = {}
         self.width = 0
@@ -210,14 +213,15 @@ class _Reader:
             self.broken.add(index)
         values.setdefault("name", Hostname(f"line {line}"))
         self.entries.append(MachineEntry(at=Position(path=(MANIFEST, index)), **values))
-        self.lines.append(self.first + line - 1)
+        self.lines.append(line)
 
     def manifest(self) -> Manifest:
         """What was read."""
         return Manifest(
             file=self.file,
             entries=tuple(self.entries),
-            lines=tuple(self.lines),
+            lines=tuple(map(self._at, self.lines)),
+            rows=tuple(self.lines) if self.flat else (),
             columns=self.columns,
             titles=self.titles,
             problems=tuple(self.problems),
@@ -235,8 +239,17 @@ class _Reader:
             self._note(line, self.columns.get("name", 0), self.titles.get("name", ""), f"has no name, and {error}")
 
     def _note(self, line: int, column: int, title: str, message: str) -> None:
-        at = self.first + line - 1
-        self.problems.append(Problem(file=self.file, line=at, column=column + 1, where=title, message=message))
+        where = _where(line, title) if self.flat else title
+        self.problems.append(
+            Problem(file=self.file, line=self._at(line), column=column + 1, where=where, message=message)
+        )
+
+    def _at(self, line: int) -> int:
+        return self.first if self.flat else self.first + line - 1
+
+
+def _where(row: int, title: str) -> str:
+    return f"line {row}: {title}" if title else f"line {row}"
 
 
 def _identities(values: Mapping[str, Any]) -> Iterator[str]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from appliance.model.network import ROUTED, Carrier, Plane, Routing, Shape
 from appliance.site.checked import Checked
+from appliance.site.clusterchecks import members
 from appliance.site.networkentries import (
     NEVER_PROVISIONING,
     PROVISIONING,
@@ -16,6 +16,7 @@ from appliance.site.networkentries import (
     BackboneEntry,
     NetworkEntry,
 )
+from appliance.site.planes import MAX_LINK, link_of, plane_of
 from hwprofiles.document import Problem
 from hwprofiles.node import Step
 
@@ -23,36 +24,12 @@ MAX_VLAN = 4094
 MTU = (576, 9216)
 MIN_MTU6 = 1280
 """RFC 8200 §5."""
-MAX_LINK = 7
-"""corosync has links 0 to 7 (knet)."""
 PRIVATE_ASN = (range(64_512, 65_535), range(4_200_000_000, 4_294_967_295))
 """RFC 6996."""
 SEVERAL = frozenset({Plane.COROSYNC, Plane.TENANT})
-ALIASES = {"storage": Plane.STORAGE_PUBLIC}
-"""The name of the only storage network of a site."""
-_COROSYNC = re.compile(r"corosync-?([0-7])")
+"""Planes of which a site may have several networks."""
 _TELLING = ("storage", "ceph", "corosync", "manage", "mgmt", "migrat", "provision")
-
-
-def plane_of(entry: NetworkEntry) -> Plane:
-    """What a network is for: said, or by its name; else it is the guests'."""
-    if entry.plane is not None:
-        return entry.plane
-    if _COROSYNC.fullmatch(entry.name):
-        return Plane.COROSYNC
-    if entry.name in ALIASES:
-        return ALIASES[entry.name]
-    return next((plane for plane in Plane if plane.value == entry.name), Plane.TENANT)
-
-
-def link_of(entry: NetworkEntry) -> int | None:
-    """The number of corosync's link: said, or by the name, or 0."""
-    if plane_of(entry) is not Plane.COROSYNC:
-        return None
-    named = _COROSYNC.fullmatch(entry.name)
-    if entry.link is not None:
-        return entry.link
-    return int(named[1]) if named else 0
+"""Parts of names that say that somebody meant a plane."""
 
 
 def check_networks(checked: Checked) -> Iterator[Problem]:
@@ -177,9 +154,19 @@ def _values(checked: Checked, entry: NetworkEntry) -> Iterator[Problem]:
     if plane_of(entry) is Plane.TENANT and entry.carrier in ROUTED:
         message = f"guests need a switch, so plane tenant can't be carried by a {entry.carrier}; use port or bond"
         yield checked.problem((*entry.at.path, "carrier"), message)
-    wanted = checked.expected if plane_of(entry) is Plane.MANAGEMENT else 0
-    if entry.cidr is not None and entry.cidr.num_addresses - 2 < wanted:
-        free = entry.cidr.num_addresses - 2
+    yield from _room(checked, entry)
+
+
+def _room(checked: Checked, entry: NetworkEntry) -> Iterator[Problem]:
+    """Management is for every machine, the other planes for members of clusters and of Ceph; guests have their own."""
+    plane = plane_of(entry)
+    if plane in (Plane.PROVISIONING, Plane.TENANT) or entry.cidr is None:
+        return
+    file = checked.file
+    everybody = (*file.clusters, *((file.ceph,) if file.ceph else ()))
+    wanted = checked.expected if plane is Plane.MANAGEMENT else members(checked, everybody)
+    free = entry.cidr.num_addresses - 2
+    if free < wanted:
         yield checked.problem((*entry.at.path, "cidr"), f"{free} addresses are too few for {wanted} machines")
 
 
@@ -240,8 +227,8 @@ def _carriers(checked: Checked, entry: BackboneEntry) -> Iterator[Problem]:
 
 def _cables(checked: Checked, entry: BackboneEntry) -> Iterator[Problem]:
     switches = {switch for rack in checked.file.racks for switch in rack.switches}
-    known = {*checked.machine_names, *switches}
-    ports: dict[tuple[str, str], int] = {}
+    known = {*checked.known_machines, *switches}
+    ports: dict[tuple[str, str], tuple[Step, ...]] = {}
     for index, cable in enumerate(entry.cables):
         path = checked.item((*entry.at.path, "cables"), index)
         yield from checked.unknown(path, "machine or switch", (cable.a, cable.b), known, single=True)
@@ -249,13 +236,7 @@ def _cables(checked: Checked, entry: BackboneEntry) -> Iterator[Problem]:
             yield checked.problem(path, f"a cable from {cable.a} to itself; name the other end")
             continue
         for end in ((cable.a, cable.a_port), (cable.b, cable.b_port)):
-            other = ports.setdefault(end, index)
-            if end[1] and other != index:
-                message = f"port {end[0]}:{end[1]} is in another cable already, the {_ordinal(other)} of this list"
-                yield checked.problem(path, message)
-
-
-def _ordinal(index: int) -> str:
-    number = index + 1
-    suffix = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{suffix}"
+            other = ports.setdefault(end, path)
+            if end[1] and other != path:
+                where = checked.seen_from(path, other)
+                yield checked.problem(path, f"port {end[0]}:{end[1]} is in another cable already, that at {where}")

@@ -14,14 +14,14 @@ from hwprofiles.document import Problem
 AUTHORITATIVE = "authoritative"
 
 
-def provisioning_network(entry: NetworkEntry | None) -> ProvisioningNetwork | None:
-    """With its defaults; None when it is missing or its range is."""
+def provisioning_network(entry: NetworkEntry | None, machines: int = 0) -> ProvisioningNetwork | None:
+    """With its defaults, for so many machines; None when it is missing or its range is."""
     if entry is None or entry.cidr is None:
         return None
     gateway = IPv4Address(entry.gateway) if entry.gateway and ":" not in entry.gateway else None
     appliance = entry.appliance or entry.cidr.network_address + 1
     special = {appliance, *entry.dns, *([gateway] if gateway else [])}
-    pool = entry.pool or default_pool(entry.cidr, special)
+    pool = entry.pool or default_pool(entry.cidr, special, machines)
     return ProvisioningNetwork(
         cidr=entry.cidr,
         appliance=appliance,
@@ -36,11 +36,11 @@ def provisioning_network(entry: NetworkEntry | None) -> ProvisioningNetwork | No
     )
 
 
-def default_pool(network: IPv4Network, avoid: Collection[IPv4Address]) -> AddressRange:
-    """The upper half of the network (at most 1 024 addresses), cut so that none of ``avoid`` (appliance, gateway, name
-    servers) is inside: the larger side stays."""
+def default_pool(network: IPv4Network, avoid: Collection[IPv4Address], machines: int = 0) -> AddressRange:
+    """The upper half of the network (at most 1 024 addresses, or as many as there are ``machines``), cut so that none of
+    ``avoid`` (appliance, gateway, name servers) is inside: the larger side stays."""
     last = network.broadcast_address - 1
-    first = max(network.network_address + network.num_addresses // 2, last - 1023)
+    first = max(network.network_address + network.num_addresses // 2, last - max(machines, 1024) + 1)
     for address in sorted(avoid):
         if not first <= address <= last or first == last:
             continue

@@ -8,7 +8,7 @@ import binascii
 import re
 import struct
 import uuid
-from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from ipaddress import AddressValueError, IPv4Address
 from typing import NewType
 
 from hwprofiles.normal import known_bad_uuid, mac_key, serial_key

@@ -101,10 +101,14 @@ def feed(text: str) -> Feed:
 
 def cluster_name(text: str) -> ClusterName:
     """At most 15 letters, digits and hyphens, as pvecm takes it."""
-    name = hostname(text)
-    if len(name) > MAX_NAME:
-        raise ValueError(f"a cluster's name has at most {MAX_NAME} characters, '{name[:_SHOWN]}' has {len(name)}")
-    return ClusterName(name)
+    if len(text) > MAX_NAME:
+        raise ValueError(f"a cluster's name has at most {MAX_NAME} characters, '{text[:_SHOWN]}' has {len(text)}")
+    try:
+        return ClusterName(hostname(text))
+    except ValueError:
+        raise ValueError(
+            f"'{text}' is no name of a cluster: letters, digits and inner hyphens, no digits alone"
+        ) from None
 
 
 def pool_name(text: str) -> PoolName:

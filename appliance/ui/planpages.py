@@ -7,8 +7,10 @@ import typing
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 
 from appliance.model.plan import DiskFate
-from appliance.operations import machines, plans
+from appliance.operations import machines, plans, sites
 from appliance.operations.errors import Invalid
+from appliance.operations.layouts import LayoutView
+from appliance.ui import layoutpages
 from appliance.ui.session import appliance, asking
 
 SHOWN = 30
@@ -37,14 +39,28 @@ def show_plan(hash_: str) -> str:
     """One plan."""
     view = plans.show_plan(appliance(), asking(), hash_)
     listed = machines.list_machines(appliance(), asking())
+    lines, more = layoutpages.diff_lines(view.diff)
+    known = {item.machine.id: item.machine.name or item.expected or item.machine.id for item in listed}
     return render_template(
         "plan.html",
         plan=view,
         erased=[disk for disk in view.disks if disk.fate is DiskFate.ERASE],
         kept=[disk for disk in view.disks if disk.fate is DiskFate.KEEP],
+        assigned=[disk for disk in view.disks if disk.fate is DiskFate.ASSIGN],
         errors=[finding for finding in view.lint if finding.severity == "error"],
-        names={item.machine.id: item.machine.name or item.expected or item.machine.id for item in listed},
+        names=known | dict(view.names),
         running=view.state.value == "accepted",
+        pictures=layoutpages.small_pictures(
+            LayoutView(
+                hash=view.hash,
+                desired=view.desired,
+                site=sites.current_site(appliance()),
+                phases={item.machine.id: item.machine.phase for item in listed},
+            )
+        ),
+        laid_out=bool(view.desired.nodes),
+        diff=lines,
+        diff_more=more,
     )
 
 

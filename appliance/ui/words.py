@@ -78,6 +78,11 @@ def signature(item: Signature) -> str:
     return " ".join(filter(None, [item.kind, item.label, f"of {item.owner}" if item.owner else ""]))
 
 
+def capitalize_first(text: str) -> str:
+    """A sentence's first letter."""
+    return text[:1].upper() + text[1:]
+
+
 FILTERS: dict[str, Callable[..., str]] = {
     "size": size,
     "memory": memory,
@@ -88,4 +93,5 @@ FILTERS: dict[str, Callable[..., str]] = {
     "span": span,
     "ago": ago,
     "content": content,
+    "capitalize_first": capitalize_first,
 }

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from ipaddress import IPv4Address, IPv4Interface
 
-from appliance.model.network import ROUTED, Plane
+from appliance.model.network import ROUTED, Network, Plane
+from appliance.plan.lint.links import LOCAL
 from appliance.plan.lint.rule import ERROR, Findings, listed, rule
 from appliance.plan.lint.scene import IpAddress, PlannedAddress, Scene, ranges, read_address
 from appliance.site.checks import AUTHORITATIVE
@@ -64,12 +65,13 @@ def planned_address_twice(scene: Scene) -> Findings:
 
 @rule(ERROR, "correct the network's range in the site file, or report it as a fault of the planner")
 def planned_address_outside(scene: Scene) -> Findings:
-    """An address lies in its network's range, has its prefix length (/32 or /128 where machines are linked without a
-    switch) and is neither the network's own nor the broadcast address (RFC 1122 §3.2.1.3)."""
+    """An address lies in its network's range, has its prefix length (/32 or /128 where it is routed) and is neither the
+    network's own nor the broadcast address (RFC 1122 §3.2.1.3). Only in the provisioning network it may be left to
+    DHCP."""
     spans = {name: ranges(network) for name, network in scene.networks.items()}
     for planned in scene.addresses:
         network, value = scene.networks.get(planned.layout.network), planned.value
-        if network is None:
+        if network is None or (network.plane is Plane.PROVISIONING and not planned.layout.address):
             continue
         home = next((r for r in spans[network.name] if value is not None and r.version == value.version), None)
         if value is None or home is None or value not in home:
@@ -77,12 +79,17 @@ def planned_address_outside(scene: Scene) -> Findings:
             yield planned.node.name, f"'{planned.layout.address}' is no address of {network.name} ({shown})"
             continue
         whole = planned.length == home.max_prefixlen
-        if planned.length != home.prefixlen and not (whole and network.carrier in ROUTED):
+        if planned.length != home.prefixlen and not (whole and _routed(planned, network)):
             yield planned.node.name, f"{planned.layout.address} in {network.name} has another length than {home}"
         elif home.num_addresses > 2 and not whole and value in (home.network_address, home.broadcast_address):
             kind = "network's own" if value == home.network_address else "broadcast"
             if home.version == 4 or value == home.network_address:
                 yield planned.node.name, f"{value} is the {kind} address of {home} ({network.name})"
+
+
+def _routed(planned: PlannedAddress, network: Network) -> bool:
+    """Whether the address is reached by routes, not by a common segment."""
+    return network.carrier in ROUTED or planned.layout.interface in LOCAL
 
 
 @rule(ERROR, "choose another address in the site file")
@@ -94,7 +101,7 @@ def planned_address_reserved(scene: Scene) -> Findings:
     reserved |= {network.gateway: f"the gateway of {network.name}" for network in site.networks if network.gateway}
     for planned in scene.addresses:
         whose = reserved.get(str(planned.value))
-        if whose:
+        if whose and planned.value is not None:
             yield planned.node.name, f"{planned.value} on {planned.layout.interface} is the address of {whose}"
 
 

@@ -24,14 +24,12 @@ def backbone_member_unknown(scene: Scene) -> Findings:
     if layout is None:
         return
     for who, count in Counter(layout.members).items():
-        if who not in scene.nodes or count > 1:
-            yield (
-                scene.name(who),
-                f"stands {counted(count, 'time')} in the backbone; it is one machine, and must be known",
-            )
+        if (who not in scene.nodes and who not in scene.machines) or count > 1:
+            text = f"stands {count} times in the backbone" if count > 1 else "is in the backbone, but nobody knows it"
+            yield scene.name(who), text
     for cable in layout.cables:
         for end in (cable.a, cable.b):
-            if end not in scene.nodes:
+            if end not in scene.nodes and end not in scene.machines:
                 yield scene.name(end), "a cable of the backbone ends at it, but the layout has no such machine"
 
 
@@ -97,7 +95,7 @@ def cable_not_as_declared(scene: Scene) -> Findings:
         if cable.state is not CableState.OK:
             states.setdefault(cable.state, []).append(f"{scene.name(cable.a)}-{scene.name(cable.b)}")
     for state, names in states.items():
-        yield "cables", f"{counted(len(names), 'cable')} {state}: {listed(names)}"
+        yield "cables", f"{state}: {counted(len(names), 'cable')}, {listed(names)}"
 
 
 @rule(WARNING, "leave routing and BFD to the default")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from appliance.model.cluster import MAX_NAME, MAX_NODES, Arbiter
+from appliance.model.cluster import MAX_NAME, MAX_NODES, Arbiter, ClusterLayout
+from appliance.model.plan import WaitReason
 from appliance.plan.lint.rule import ERROR, WARNING, Findings, counted, listed, rule
 from appliance.plan.lint.scene import Scene
 
@@ -29,13 +30,13 @@ def machine_in_two_clusters(scene: Scene) -> Findings:
 
 @rule(ERROR, "report it as a fault of the planner; plan again")
 def member_unknown(scene: Scene) -> Findings:
-    """A member of a cluster is a machine of the layout that says so itself."""
+    """A member of a cluster is a machine that we know, and its own layout says the same."""
     for cluster in scene.plan.desired.clusters:
         for who in cluster.members:
             node = scene.nodes.get(who)
-            if node is None:
-                yield scene.name(who), f"is a member of {cluster.name}, but the layout has no such machine"
-            elif node.cluster != cluster.name:
+            if node is None and who not in scene.machines:
+                yield scene.name(who), f"is a member of {cluster.name}, but nobody knows such a machine"
+            elif node is not None and node.cluster != cluster.name:
                 yield node.name, f"is a member of {cluster.name}, but its layout says '{node.cluster or 'no cluster'}'"
 
 
@@ -45,9 +46,19 @@ def cluster_too_large(scene: Scene) -> Findings:
     `proxmox.md` §2)."""
     for cluster in scene.plan.desired.clusters:
         spec = scene.specs.get(cluster.spec)
-        most = min(spec.maximum, MAX_NODES) if spec else MAX_NODES
+        wanted = min(spec.maximum, MAX_NODES) if spec else MAX_NODES
+        most = MAX_NODES if scene.settled(cluster.members) else wanted
         if len(cluster.members) > most:
             yield cluster.name, f"{len(cluster.members)} nodes; at most {most}"
+
+
+@rule(WARNING, "drain members, or allow more in the site file")
+def cluster_above_maximum(scene: Scene) -> Findings:
+    """A cluster that stands has no more nodes than the site file now allows; nobody is thrown out by a plan."""
+    for cluster in scene.plan.desired.clusters:
+        spec = scene.specs.get(cluster.spec)
+        if spec and spec.maximum < len(cluster.members) <= MAX_NODES and scene.settled(cluster.members):
+            yield cluster.name, f"{len(cluster.members)} nodes; the site file allows {spec.maximum}"
 
 
 @rule(ERROR, "choose a shorter name in the site file")
@@ -65,21 +76,41 @@ def cluster_without_spec(scene: Scene) -> Findings:
     """A planned cluster comes from one of the site file, is of its kind, and is not empty."""
     for cluster in scene.plan.desired.clusters:
         spec = scene.specs.get(cluster.spec)
-        if spec is None:
+        if spec is None and not scene.waits(WaitReason.HELD, cluster.name):
             yield cluster.name, f"comes from '{cluster.spec}', which the site file does not have"
-        elif str(spec.kind) != str(cluster.kind):
+        elif spec is not None and str(spec.kind) != str(cluster.kind):
             yield cluster.name, f"is {cluster.kind}; the site file says {spec.kind}"
         if not cluster.members:
             yield cluster.name, "has no members"
 
 
+@rule(WARNING, "put the cluster back into the site file, or drain its machines")
+def cluster_orphaned(scene: Scene) -> Findings:
+    """A cluster that stands is still in the site file: leaving it out dissolves nothing."""
+    for cluster in scene.plan.desired.clusters:
+        if cluster.spec not in scene.specs and scene.waits(WaitReason.HELD, cluster.name):
+            yield (
+                cluster.name,
+                f"stands with {counted(len(cluster.members), 'member')}, but the site file has it no more",
+            )
+
+
+@rule(WARNING, "wait until they are back, or retire them")
+def member_absent(scene: Scene) -> Findings:
+    """All members of a cluster are in the layout: what is held or in trouble is planned around."""
+    for cluster in scene.plan.desired.clusters:
+        lost = [scene.name(who) for who in cluster.members if who not in scene.nodes and who in scene.machines]
+        if lost:
+            yield cluster.name, f"{counted(len(lost), 'member')} held or in trouble, and planned around: {listed(lost)}"
+
+
 @rule(ERROR, "give an arbiter (a Raspberry Pi or the appliance), or one node more or fewer")
 def even_votes(scene: Scene) -> Findings:
     """The number of votes is odd: with an even one, two halves that don't see each other both stop (`proxmox.md` §2). Who
-    says ``arbiter: none`` himself is only warned."""
+    says ``arbiter: none`` himself, or waits for the arbiter, is only warned."""
     for cluster in scene.plan.desired.clusters:
         votes = len(cluster.members) + bool(cluster.arbiter)
-        if votes % 2 == 0 and not _declined(scene, cluster.spec):
+        if votes % 2 == 0 and not _accepted(scene, cluster):
             how = f"{len(cluster.members)} nodes{' and the arbiter' if cluster.arbiter else ''}"
             remedy = "leave the arbiter out" if cluster.arbiter else "an arbiter or one node more makes it odd"
             yield cluster.name, f"{votes} votes ({how}): two halves would both stop; {remedy}"
@@ -87,17 +118,19 @@ def even_votes(scene: Scene) -> Findings:
 
 @rule(WARNING, "say 'arbiter: auto'")
 def even_votes_wanted(scene: Scene) -> Findings:
-    """The number of votes is odd, also where the site file says ``arbiter: none``."""
+    """The number of votes is odd, also where the site file says ``arbiter: none`` or the arbiter is not there yet."""
     for cluster in scene.plan.desired.clusters:
         votes = len(cluster.members) + bool(cluster.arbiter)
-        if votes % 2 == 0 and _declined(scene, cluster.spec):
-            text = f"{votes} votes and 'arbiter: none': {votes // 2} nodes that go at once stop it"
+        if votes % 2 == 0 and _accepted(scene, cluster):
+            text = f"{votes} votes without an arbiter: {votes // 2} nodes that go at once stop it"
             yield cluster.name, f"{text}; 'arbiter: auto' lets the appliance vote"
 
 
-def _declined(scene: Scene, name: str) -> bool:
-    spec = scene.specs.get(name)
-    return spec is not None and spec.arbiter == Arbiter.NONE.value
+def _accepted(scene: Scene, cluster: ClusterLayout) -> bool:
+    """Whether somebody knows that no arbiter votes: the site file wants none, or the plan waits for it."""
+    spec = scene.specs.get(cluster.spec)
+    waited = not cluster.arbiter and scene.waits(WaitReason.NO_QUORUM, cluster.name, cluster.spec)
+    return waited or (spec is not None and spec.arbiter == Arbiter.NONE.value)
 
 
 @rule(ERROR, "choose a machine outside the cluster as arbiter")

@@ -53,9 +53,10 @@ def two_links_one_network(scene: Scene) -> Findings:
 
 @rule(ERROR, "cable the members that the finding names, or choose another network for the link")
 def link_not_connected(scene: Scene) -> Findings:
-    """Every member has one address in the network of every link."""
+    """Every member has an address in the network of every link; a machine whose missing ports are told (network-incomplete)
+    is not told again."""
     for cluster, number, network in _links(scene):
-        lost = [who for who in cluster.members if who in scene.nodes and not scene.connected.get((who, network.name))]
+        lost = [who for who in cluster.members if scene.unconnected(who, network.name)]
         if lost:
             names = listed(scene.name(who) for who in lost)
             text = f"link{number} ({network.name}): {counted(len(lost), 'member')} of {len(cluster.members)}"

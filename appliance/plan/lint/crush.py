@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from appliance.model.place import LEVELS, Level
+from appliance.model.place import LEVELS, Level, Place
 from appliance.plan.lint.rule import ERROR, WARNING, Findings, counted, listed, rule, tebibytes
 from appliance.plan.lint.scene import Scene
 from appliance.plan.lint.tree import ORDER
@@ -92,19 +92,38 @@ def host_not_in_tree(scene: Scene) -> Findings:
 
 @rule(ERROR, _AGAIN)
 def bucket_not_place(scene: Scene) -> Findings:
-    """A host is in the rack, row, datacenter and zone where its machine stands: failure domains are where the cables
-    are."""
-    for who in scene.by_host:
-        node = scene.nodes.get(who)
-        if node is None or node.name not in scene.tree.buckets:
-            continue
-        above = scene.tree.above(node.name)
-        for level in LEVELS[1:]:
-            stands = node.place.bucket(level)
-            if level.value in above and stands and above[level.value] != stands:
-                yield node.name, f"the tree has it in {level} {above[level.value]}; it stands in {stands}"
-            if stands and level.value not in above:
+    """Hosts that stand in one rack (row, datacenter, zone) are in one bucket of that type, and no others with them: failure
+    domains are where the cables are. How the buckets are called does not matter."""
+    for level in LEVELS[1:]:
+        places: dict[str, dict[str, list[str]]] = {}
+        homes: dict[str, dict[str, list[str]]] = {}
+        for who in scene.by_host:
+            node = scene.nodes.get(who)
+            if node is None or node.name not in scene.tree.buckets:
+                continue
+            stands, bucket = _path(node.place, level), scene.tree.above(node.name).get(level.value, "")
+            if stands and not bucket:
                 yield node.name, f"stands in {level} {stands}, but the tree does not say so"
+            if bucket:
+                places.setdefault(bucket, {}).setdefault(stands, []).append(node.name)
+            if bucket and stands:
+                homes.setdefault(stands, {}).setdefault(bucket, []).append(node.name)
+        for bucket, found in places.items():
+            if len(found) > 1:
+                shown = "; ".join(f"{place or 'nowhere'}: {listed(names)}" for place, names in sorted(found.items()))
+                yield bucket, f"one {level} of the tree, but its hosts stand in {shown}"
+        for place, found in homes.items():
+            if len(found) > 1:
+                shown = "; ".join(f"{bucket}: {listed(names)}" for bucket, names in sorted(found.items()))
+                yield place, f"one {level}, but {len(found)} of the tree: {shown}"
+
+
+def _path(place: Place, level: Level) -> str:
+    """A place down to a level, as long as it is known at that level: racks may have one name in two datacenters."""
+    if not place.bucket(level):
+        return ""
+    above = LEVELS[: LEVELS.index(level) - 1 : -1]
+    return "/".join(name for one in above for name in (place.bucket(one),) if name)
 
 
 @rule(ERROR, "split the datacenter or zone")

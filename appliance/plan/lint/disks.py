@@ -59,10 +59,8 @@ def unnamed_assignment(scene: Scene) -> Findings:
     fates = {scene.identity(c.machine, c): c.fate for c in scene.plan.disks}
     shown = {choice.machine for choice in scene.plan.disks}
     for who, (reference, role) in scene.roles.items():
-        ours = scene.ceph is not None and any(
-            s.owner == scene.ceph.fsid for d in scene.inventoried.get(who, ()) for s in d.content.signatures if s.owner
-        )
-        if who[0] in shown and not ours and fates.get(who, DiskFate.KEEP) is DiskFate.KEEP:
+        formed = any(scene.of_ceph(disk) for disk in scene.inventoried.get(who, ()))
+        if who[0] in shown and not formed and fates.get(who, DiskFate.KEEP) is DiskFate.KEEP:
             how = "as kept" if who in fates else "not at all"
             yield disk_name(reference), f"becomes {role} in {scene.name(who[0])}, but the plan lists it {how}"
 

@@ -27,8 +27,9 @@ class Links:
 
     @cached_property
     def mtus(self) -> dict[str, int]:
-        """MTU by interface. Ports have none of their own: they follow what stands on them."""
-        table = {bond.name: bond.mtu for bond in self.network.bonds}
+        """MTU by interface."""
+        table = {port.name: port.mtu for port in self.network.ports}
+        table |= {bond.name: bond.mtu for bond in self.network.bonds}
         table |= {vlan.name: vlan.mtu for vlan in self.network.vlans}
         return {**table, **{bridge.name: bridge.mtu for bridge in self.network.bridges}}
 

@@ -9,14 +9,15 @@ from statistics import median
 
 from agent.wire import Disk, Inventory
 from appliance.model.ceph import DeviceClass, OsdLayout
+from appliance.model.plan import WaitReason
 from appliance.plan.lint.rule import ERROR, WARNING, Findings, counted, listed, rule
 from appliance.plan.lint.scene import Scene, disk_name
 from hwprofiles.normal import text_key
 from hwprofiles.values import show_size
 
 GIB = 1 << 30
-TARGET = 4 * GIB
-"""osd_memory_target's floor for each OSD."""
+LEAST = 2 * GIB
+"""osd_memory_target below which Ceph's documentation does not recommend to go."""
 BUDGET = 8 * GIB * 12 // 10
 """What one OSD takes with its peaks: 8 GiB and 20 % (`ceph.md` §4)."""
 SHARED, OWN = 0.2, 0.7
@@ -24,13 +25,14 @@ SHARED, OWN = 0.2, 0.7
 CONSUMER = (
     *("*samsung ssd 8[4-7]0 *", "*samsung ssd 9[5-9]0 *", "*samsung portable*"),
     *("ct*mx[1-5]00ssd*", "ct*bx[1-5]00ssd*", "ct*p[1-5]*ssd8", "ct*p[1-5]*ssd9"),
-    *("kingston sa400s37*", "kingston snv[1-3]s*", "kingston skc*", "wd blue*", "wd green*", "wds*t[1-3]b0a*"),
-    *("sandisk sdssd*", "intel ssdpeknw*", "adata su[6-9]*", "sabrent*"),
+    *("kingston sa400s37*", "kingston snv[1-3]s*", "kingston skc*", "wd blue*", "wd green*", "*wds[0-9]*"),
+    *("sandisk sdssd*", "intel ssdpeknw*", "adata su[6-9]*", "sabrent*", "kxg[5-8]*"),
 )
 """Flash for desktops, by model: no power-loss protection, so every sync waits for the cells. Not complete: what is not
 listed is not known to be good."""
 SPINNING = (
-    "hgst hu[hs]*",
+    "hgst huh7*",
+    "hgst hus7*",
     "hus7*",
     "wuh7*",
     "st[0-9]*nm*",
@@ -96,7 +98,8 @@ def rotation_contradicts(scene: Scene) -> Findings:
         return spins(disk.model)
 
     for model, names in _by_model(scene, wrong).items():
-        yield model or "disks", f"{counted(len(names), 'disk')} of {listed(names)} say the opposite about spinning"
+        where = f"{counted(len(names), 'disk')} in {listed(names)}"
+        yield model or "disks", f"{where}: what they say about spinning can't be true of this model or transport"
 
 
 def _kind(disk: Disk) -> DeviceClass:
@@ -136,9 +139,7 @@ def unhealthy_osd_disk(scene: Scene) -> Findings:
 def osd_disk_in_use(scene: Scene) -> Findings:
     """Nothing is mounted or assembled on a disk that becomes an OSD: the write will be refused while it is."""
     for who, reference, role, disk in scene.taken:
-        fsid = scene.ceph.fsid if scene.ceph else ""
-        standing = any(signature.owner == fsid for signature in disk.content.signatures) if fsid else False
-        if disk.content.in_use and not standing:
+        if disk.content.in_use and not scene.of_ceph(disk):
             yield (
                 disk_name(reference),
                 f"is in use in {scene.name(who[0])}, and becomes {role}; writing will be refused",
@@ -147,14 +148,14 @@ def osd_disk_in_use(scene: Scene) -> Findings:
 
 @rule(WARNING, "use fewer slots, or more DB devices")
 def db_blast_radius(scene: Scene) -> Findings:
-    """The loss of a DB device takes no more than half of its host's OSDs (`ceph.md` §4)."""
+    """The loss of a DB or WAL device takes no more than half of its host's OSDs (`ceph.md` §4)."""
     found: dict[tuple[int, int], list[str]] = {}
-    for who, osds in scene.databases.items():
-        total = len(scene.by_host[who[0]])
-        if len(osds) * 2 > total:
-            found.setdefault((len(osds), total), []).append(scene.name(who[0]))
+    for who, slots in scene.slots.items():
+        total, taken = len(scene.by_host[who[0]]), len({slot.osd.number for slot in slots})
+        if taken * 2 > total:
+            found.setdefault((taken, total), []).append(scene.name(who[0]))
     for (lost, total), names in found.items():
-        where = f"{counted(len(names), 'DB device')} in {listed(names)}"
+        where = f"{counted(len(names), 'device')} in {listed(names)}"
         yield "db", f"{where}: each takes {lost} of its host's {counted(total, 'OSD')} with it"
 
 
@@ -171,9 +172,9 @@ def db_small(scene: Scene) -> Findings:
 @rule(WARNING, "choose flash for DB devices")
 def db_no_faster(scene: Scene) -> Findings:
     """A DB device does not spin: it is there to be faster than the data."""
-    slow = [(scene.name(who[0]), disk) for who, _, role, disk in scene.taken if role == "db" and disk.rotational]
+    slow = [(scene.name(who[0]), disk) for who, _, role, disk in scene.taken if role != "osd" and disk.rotational]
     if slow:
-        yield "db", f"{counted(len(slow), 'DB device')} that spin, in {listed(name for name, _ in slow)}"
+        yield "db", f"spinning disks as DB devices: {len(slow)}, in {listed(name for name, _ in slow)}"
 
 
 @rule(WARNING, "group disks by size, or give the odd ones a class of their own")
@@ -206,27 +207,48 @@ def _memory(inventory: Inventory) -> int:
 def osd_memory_short(scene: Scene) -> Findings:
     """A machine promises its OSDs no more memory than it can: 4 GiB for each are at most 20 % of a hyperconverged
     machine's, 70 % of a storage machine's; below 2 GiB an OSD does not work well (`ceph.md` §4)."""
-    ceph = scene.ceph
-    if ceph is None:
-        return
-    budgets = {budget.machine: budget for budget in ceph.budgets}
+    budgets = {budget.machine: budget for budget in scene.ceph.budgets} if scene.ceph else {}
     for who, osds in scene.by_host.items():
-        inventory, budget = scene.inventory(who), budgets.get(who)
-        name, count = scene.name(who), counted(len(osds), "OSD")
+        budget, name, count = budgets.get(who), scene.name(who), counted(len(osds), "OSD")
         if budget is None or budget.osds != len(osds):
-            said = f"for {budget.osds}" if budget else "at all"
-            yield name, f"has {count}, but its memory is not budgeted {said if budget is None else 'so: ' + said}"
+            yield name, f"has {count}, but memory is budgeted for {budget.osds if budget else 'none'}"
+        elif scene.waits(WaitReason.TOO_LITTLE_MEMORY, name):
             continue
-        if not budget.fits:
+        elif not budget.fits:
             yield name, f"{count} planned although the budget refuses: {budget.text}"
-            continue
-        promised = len(osds) * budget.memory_target
-        memory = _memory(inventory) if inventory else budget.memory
-        allowed = memory * (SHARED if ceph.hyperconverged else OWN)
-        if promised > max(allowed, 0) or budget.memory_target < 2 * GIB:
-            kind = "hyperconverged" if ceph.hyperconverged else "storage"
-            text = f"{count} with {budget.memory_target / GIB:.3g} GiB each are {promised / GIB:.3g} GiB"
-            yield name, f"{text}; {allowed / GIB:.3g} of the {memory / GIB:.3g} GiB of a {kind} machine are for them"
+        elif budget.memory_target < LEAST:
+            yield (
+                name,
+                f"{budget.memory_target / GIB:.3g} GiB for each OSD; below {LEAST / GIB:g} it does not work well",
+            )
+        else:
+            memory, allowed, kind = _share(scene, who)
+            promised = len(osds) * budget.memory_target
+            if memory and promised > allowed:
+                text = f"{count} with {budget.memory_target / GIB:.3g} GiB each are {promised / GIB:.3g} GiB"
+                yield (
+                    name,
+                    f"{text}; {allowed / GIB:.3g} of the {memory / GIB:.3g} GiB of a {kind} machine are for them",
+                )
+
+
+def _share(scene: Scene, who: str) -> tuple[int, float, str]:
+    """A machine's memory, what of it its OSDs may be promised, and what kind of machine that is."""
+    inventory = scene.inventory(who)
+    memory = _memory(inventory) if inventory else 0
+    hyperconverged = any(who in cluster.members for cluster in scene.plan.desired.clusters)
+    return (memory, memory * SHARED, "hyperconverged") if hyperconverged else (memory, memory * OWN, "storage")
+
+
+@rule(WARNING, "add memory, or take OSDs out one by one")
+def osd_memory_short_standing(scene: Scene) -> Findings:
+    """OSDs that stand have the memory that new ones must have; where the plan waits for memory, they don't."""
+    short = [name for who in scene.by_host if scene.waits(WaitReason.TOO_LITTLE_MEMORY, name := scene.name(who))]
+    if short:
+        yield (
+            "memory",
+            f"{counted(len(short), 'machine')} with OSDs and too little memory for all that fit: {listed(short)}",
+        )
 
 
 @rule(WARNING, "add memory")

@@ -66,11 +66,14 @@ def shared_chassis(scene: Scene) -> Findings:
     domain host is a fiction (`machine-identities.md` §1, 6)."""
     groups = [(cluster.name, cluster.members) for cluster in scene.plan.desired.clusters]
     groups += [(scene.ceph.name, scene.ceph.members)] if scene.ceph else []
+    told: set[tuple[str, ...]] = set()
     for name, members in groups:
         chassis = _groups(scene, members, lambda inventory: serial_key(inventory.board.chassis_serial))
         for serial, names in chassis.items():
-            if len(names) > 1:
-                yield name, f"{len(names)} members share the chassis {serial}: {listed(names)}"
+            together = tuple(sorted(set(names)))
+            if len(together) > 1 and together not in told:
+                told.add(together)
+                yield name, f"{len(together)} members share the chassis {serial}: {listed(together)}"
 
 
 @rule(WARNING, "bring all members to one BIOS version, and name it in the site file's firmware baseline")

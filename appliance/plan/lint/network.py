@@ -87,4 +87,5 @@ def link_number_twice(scene: Scene) -> Findings:
     numbers = Counter(network.link for network in scene.site.networks if network.link is not None)
     for number, count in numbers.items():
         if count > 1 or not 0 <= number <= 7:
-            yield f"link{number}", f"{count} corosync networks have this link number; it is 0 to 7, each once"
+            shown = f"given to {counted(count, 'corosync network')}"
+            yield f"link{number}", f"this link number is {shown}; it is 0 to 7, each once"

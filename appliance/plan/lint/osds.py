@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from agent.wire import Content, Disk
+from agent.wire import Content
 from appliance.plan.content import describe, is_ours
-from appliance.plan.lint.rule import ERROR, Findings, counted, listed, rule
+from appliance.plan.lint.rule import ERROR, WARNING, Findings, counted, listed, rule
 from appliance.plan.lint.scene import DiskId, Scene, disk_name
 from hwprofiles.values import show_size
 
@@ -31,11 +31,11 @@ def disk_in_two_osds(scene: Scene) -> Findings:
 
 @rule(ERROR, "report it as a fault of the planner; plan again")
 def disk_data_and_db(scene: Scene) -> Findings:
-    """A disk is OSD data or a DB device, never both."""
-    for who, osds in scene.databases.items():
+    """A disk is OSD data or a DB (WAL) device, never both."""
+    for who, slots in scene.slots.items():
         if who in scene.data:
             names = listed(f"osd.{osd.number}" for osd in scene.data[who])
-            text = f"{scene.name(who[0])}: DB device of {counted(len(osds), 'OSD')} and data of {names}"
+            text = f"{scene.name(who[0])}: {counted(len(slots), 'DB or WAL slot')} and data of {names}"
             yield disk_name(scene.data[who][0].data), text
 
 
@@ -55,17 +55,10 @@ def system_disk_in_ceph(scene: Scene) -> Findings:
 
 @rule(ERROR, "take the serial out of protect, or leave the disk out of the drive group")
 def osd_on_protected_disk(scene: Scene) -> Findings:
-    """A disk that the site file protects is no OSD and no DB device."""
+    """A disk that the site file protects does not become an OSD or DB device; one that is in this cluster already stays."""
     for who, (reference, role) in scene.roles.items():
-        if who[1] in scene.protected:
+        if who[1] in scene.protected and not any(scene.of_ceph(disk) for disk in scene.inventoried.get(who, ())):
             yield disk_name(reference), f"becomes {role} of {scene.name(who[0])}, but the site file protects it"
-
-
-def _of_ceph(scene: Scene, disk: Disk) -> bool:
-    """Whether the disk carries an OSD of this very cluster."""
-    fsid = scene.ceph.fsid if scene.ceph else ""
-    parts = (disk.content.signatures, *(partition.signatures for partition in disk.content.partitions))
-    return bool(fsid) and any(signature.owner == fsid for signatures in parts for signature in signatures)
 
 
 @rule(ERROR, "grant the erasure by serial (erase), or remove the disk")
@@ -73,7 +66,7 @@ def osd_foreign_data(scene: Scene) -> Findings:
     """A disk with data that is neither ours nor this cluster's becomes an OSD or DB device only with a grant for its
     serial (`ceph.md` §4)."""
     for who, reference, role, disk in scene.taken:
-        if disk.content.blank or _of_ceph(scene, disk) or who[1] in scene.granted:
+        if disk.content.blank or scene.of_ceph(disk) or who[1] in scene.granted:
             continue
         if not is_ours(scene.machines[who[0]], disk):
             text = f"becomes {role} of {scene.name(who[0])} without a grant; it carries {describe(disk.content)}"
@@ -87,7 +80,10 @@ def osd_disk_missing(scene: Scene) -> Findings:
         count = len(scene.inventoried.get(who, ()))
         name = scene.name(who[0])
         if count != 1:
-            yield disk_name(reference), f"is to be {role} of {name}, which reports {counted(count, 'such disk')}"
+            yield (
+                disk_name(reference),
+                f"is to be {role} of {name}, which reports {count or 'no'} such {'disks' if count else 'disk'}",
+            )
         elif not who[1] and not who[2]:
             yield disk_name(reference), f"is to be {role} of {name}, but has neither serial nor WWN: it can't be named"
 
@@ -104,14 +100,15 @@ def osd_disk_unfit(scene: Scene) -> Findings:
             yield disk_name(reference), f"becomes {role} of {scene.name(who[0])}, but is {' and '.join(faults)}"
 
 
-@rule(ERROR, "plan again: somebody wrote to the disk")
+@rule(WARNING, "look what was written to the disk; the agent refuses it as it is")
 def osd_content_changed(scene: Scene) -> Findings:
-    """A disk carries what it carried when its role was planned: the fingerprint of its content is the same."""
+    """A disk carries what it carried when its role was planned: the fingerprint of its content is the same. The agent
+    looks again, and refuses to write what it was not told."""
     known: dict[Content, str] = {}
     for who, reference, role, disk in scene.taken:
         if disk.content not in known:
             known[disk.content] = disk.content.fingerprint()
-        if reference.fingerprint != known[disk.content] and not _of_ceph(scene, disk):
+        if reference.fingerprint != known[disk.content] and not scene.of_ceph(disk):
             yield (
                 disk_name(reference),
                 f"{role} of {scene.name(who[0])}: its content is not what the plan was made with",
@@ -123,13 +120,17 @@ def osd_without_size(scene: Scene) -> Findings:
     """Every OSD says how much of its disk it takes, and how much of the DB device if it has one: pveceph's own defaults
     (10 % DB) waste it (`proxmox.md` §3)."""
     for osd in scene.osds:
+        name, where = f"osd.{osd.number}", scene.name(osd.machine)
         if osd.data_size <= 0:
-            yield f"osd.{osd.number}", f"{scene.name(osd.machine)}: takes {osd.data_size} bytes of its disk"
-        if osd.db is not None and osd.db_size <= 0:
-            yield f"osd.{osd.number}", f"{scene.name(osd.machine)}: its DB on {disk_name(osd.db)} has no size"
-        if osd.db is None and (osd.db_size or osd.slot):
-            size = show_size(osd.db_size)
-            yield f"osd.{osd.number}", f"{scene.name(osd.machine)}: {size} in slot {osd.slot} of no DB device"
+            yield name, f"{where}: takes {osd.data_size} bytes of its disk"
+        for what, device, size, slot in (
+            ("DB", osd.db, osd.db_size, osd.slot),
+            ("WAL", osd.wal, osd.wal_size, osd.wal_slot),
+        ):
+            if device is not None and size <= 0:
+                yield name, f"{where}: its {what} on {disk_name(device)} has no size"
+            if device is None and (size or slot):
+                yield name, f"{where}: {show_size(size)} in slot {slot} of no {what} device"
 
 
 @rule(ERROR, "report it as a fault of the planner; plan again")
@@ -147,23 +148,22 @@ def osds_exceed_disk(scene: Scene) -> Findings:
     for who, osds in scene.data.items():
         total = sum(osd.data_size for osd in osds)
         if total > who[3]:
-            shown = f"{counted(len(osds), 'OSD')} take {show_size(total)}"
-            yield disk_name(osds[0].data), f"{scene.name(who[0])}: {shown} of a disk of {show_size(who[3])}"
+            shown = f"{counted(len(osds), 'OSD')} on a disk of {show_size(who[3])}"
+            yield disk_name(osds[0].data), f"{scene.name(who[0])}: {shown}: {total - who[3]} bytes more than it has"
 
 
 @rule(ERROR, "lower db_size or db_slots in the drive group")
 def db_slots_exceed_device(scene: Scene) -> Findings:
-    """The slots of a DB device take no more than it has, and each is one OSD's."""
-    for who, osds in scene.databases.items():
-        device = next(osd.db for osd in osds if osd.db is not None)
-        where = scene.name(who[0])
-        total = sum(osd.db_size for osd in osds)
+    """The slots of a DB or WAL device take no more than it has, and each is one OSD's."""
+    for who, slots in scene.slots.items():
+        device, where = disk_name(slots[0].device), scene.name(who[0])
+        total = sum(slot.size for slot in slots)
         if total > who[3]:
-            shown = f"{counted(len(osds), 'slot')} take {show_size(total)}"
-            yield disk_name(device), f"{where}: {shown} of a DB device of {show_size(who[3])}"
-        for slot, count in Counter(osd.slot for osd in osds).items():
-            if count > 1 or slot < 0:
-                yield disk_name(device), f"{where}: slot {slot} of this DB device is that of {counted(count, 'OSD')}"
+            shown = f"{counted(len(slots), 'slot')} take {show_size(total)}"
+            yield device, f"{where}: {shown} of a device of {show_size(who[3])}"
+        for (role, number), count in Counter((slot.role, slot.number) for slot in slots).items():
+            if count > 1 or number < 0:
+                yield device, f"{where}: {role} slot {number} of this device is that of {counted(count, 'OSD')}"
 
 
 @rule(ERROR, "report it as a fault of the planner; plan again")
@@ -174,7 +174,10 @@ def osd_number_twice(scene: Scene) -> Findings:
         owners.setdefault(osd.number, []).append(scene.name(osd.machine))
     for number, names in owners.items():
         if number < 0 or len(names) > 1:
-            yield f"osd.{number}", f"is {counted(len(names), 'OSD')}: in {listed(names)}"
+            yield (
+                f"osd.{number}",
+                f"{counted(len(names), 'OSD')} with this number, in {listed(names)}; it is 0 or more, once",
+            )
 
 
 @rule(ERROR, "report it as a fault of the planner; plan again")
@@ -183,14 +186,18 @@ def osd_not_in_member(scene: Scene) -> Findings:
     if scene.ceph is None:
         return
     for who, count in Counter(scene.ceph.members).items():
-        if count > 1 or who not in scene.nodes:
-            text = f"is {counted(count, 'time')} a Ceph member; it must be a machine of the layout, once"
+        if count > 1 or (who not in scene.nodes and who not in scene.machines):
+            text = (
+                f"is {count} times a Ceph member"
+                if count > 1
+                else "is a Ceph member, but the layout has no such machine"
+            )
             yield scene.name(who), text
     for who in set(scene.by_host) - set(scene.ceph.members):
         yield scene.name(who), f"has {counted(len(scene.by_host[who]), 'OSD')}, but is no member of Ceph"
 
 
-@rule(ERROR, "encrypt all OSDs of the group or none")
+@rule(WARNING, "replace the OSDs one by one, or take the wish back")
 def osd_encryption(scene: Scene) -> Findings:
     """What the site file wants encrypted is encrypted: a disk that leaves the house would carry readable data."""
     spec = scene.site.ceph

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 from math import prod
 
-from appliance.model.ceph import CephLayout, PoolLayout, RuleLayout
+from appliance.model.ceph import PoolLayout, RuleLayout
+from appliance.model.plan import WaitReason
 from appliance.plan.lint.rule import ERROR, WARNING, Findings, counted, rule
 from appliance.plan.lint.rules import readable
 from appliance.plan.lint.scene import Scene
@@ -21,14 +22,27 @@ def pools(scene: Scene) -> tuple[PoolLayout, ...]:
     return scene.ceph.pools if scene.ceph else ()
 
 
-def with_rules(scene: Scene) -> Iterator[tuple[CephLayout, PoolLayout, RuleLayout]]:
+def with_rules(scene: Scene) -> Iterator[tuple[PoolLayout, RuleLayout]]:
     """Pools with their rules, where those exist."""
-    if scene.ceph is None:
-        return
-    table = {layout.name: layout for layout in scene.ceph.rules}
-    for pool in scene.ceph.pools:
+    table = {layout.name: layout for layout in scene.ceph.rules} if scene.ceph else {}
+    for pool in pools(scene):
         if pool.rule in table:
-            yield scene.ceph, pool, table[pool.rule]
+            yield pool, table[pool.rule]
+
+
+def degraded(scene: Scene, pool: PoolLayout) -> bool:
+    """Whether the plan itself says that this pool stands with fewer failure domains than it was made for. Then a repair
+    must not be refused for it."""
+    return scene.waits(WaitReason.TOO_FEW_DOMAINS, pool.name)
+
+
+@rule(WARNING, "bring the missing failure domain back, or add another one")
+def pool_degraded(scene: Scene) -> Findings:
+    """A pool that stands has all the failure domains that it was made for."""
+    for pool in pools(scene):
+        if degraded(scene, pool):
+            found = counted(domain_count(scene, pool), pool.domain.value)
+            yield pool.name, f"{counted(pool.size, 'copy', 'copies')}, and {found} of {pool.root} left for them"
 
 
 def domain_count(scene: Scene, pool: PoolLayout) -> int:
@@ -93,7 +107,7 @@ def erasure_min_size(scene: Scene) -> Findings:
         if pool.min_size < code.k + 1:
             yield (
                 pool.name,
-                f"min_size {pool.min_size} with k={code.k}: at {code.k} the next loss takes data; {code.k + 1}",
+                f"min_size {pool.min_size} with k={code.k}: at {code.k} the next loss takes data; use {code.k + 1}",
             )
 
 
@@ -112,9 +126,9 @@ def stretch_with_erasure(scene: Scene) -> Findings:
 @rule(ERROR, "add domains, or lower size or the domain's level")
 def pool_too_wide(scene: Scene) -> Findings:
     """A pool has no more copies than its failure domains can take: else its placement groups never become clean."""
-    for _, pool, layout in with_rules(scene):
+    for pool, layout in with_rules(scene):
         found, each = domain_count(scene, pool), copies_in_one(scene, pool, layout)
-        if pool.size > found * each:
+        if pool.size > found * each and not degraded(scene, pool):
             text = f"{counted(pool.size, 'copy', 'copies')}, but {counted(found, pool.domain.value)} of {pool.root}"
             yield pool.name, f"{text} that take {each} each"
 
@@ -131,7 +145,7 @@ def pool_rule_missing(scene: Scene) -> Findings:
 @rule(ERROR, _AGAIN)
 def pool_unlike_rule(scene: Scene) -> Findings:
     """A pool's rule is made for its kind, takes its root and class, and goes through its failure domain."""
-    for _, pool, layout in with_rules(scene):
+    for pool, layout in with_rules(scene):
         found = readable(layout)
         if layout.erasure is not (pool.erasure is not None):
             kind = "erasure coding" if layout.erasure else "copies"
@@ -152,7 +166,7 @@ def pool_without_osds(scene: Scene) -> Findings:
     for pool in pools(scene):
         if pool.root not in scene.tree.buckets:
             yield pool.name, f"its root {pool.root} is not in the tree"
-        elif not scene.tree.count(pool.root, pool.device_class):
+        elif not scene.tree.count(pool.root, pool.device_class) and not degraded(scene, pool):
             yield pool.name, f"no OSD of class {pool.device_class or 'any'} below {pool.root}"
 
 

@@ -20,7 +20,7 @@ _SLACK = 1.01
 def loss_below_min_size(scene: Scene) -> Findings:
     """After the loss of any one failure domain every pool can still be written: the copies that are left are min_size or
     more, however the rule placed them."""
-    for _, pool, layout in with_rules(scene):
+    for pool, layout in with_rules(scene):
         left = pool.size - copies_in_one(scene, pool, layout)
         if left < pool.min_size:
             text = f"a lost {pool.domain} may take {pool.size - left} of {pool.size} copies"
@@ -30,7 +30,7 @@ def loss_below_min_size(scene: Scene) -> Findings:
 @rule(ERROR, "report it as a fault of the planner; plan again")
 def pool_promise_wrong(scene: Scene) -> Findings:
     """What the plan says of a pool's failure domains is so: how many there are, what one of them holds, that it heals."""
-    for _, pool, layout in with_rules(scene):
+    for pool, layout in with_rules(scene):
         found, each = domain_count(scene, pool), copies_in_one(scene, pool, layout)
         if pool.domains > found:
             yield pool.name, f"counts {counted(pool.domains, pool.domain.value)} of {pool.root}; the tree has {found}"
@@ -58,7 +58,7 @@ def _needed(pool: PoolLayout, each: int) -> int:
 def pool_does_not_heal(scene: Scene) -> Findings:
     """After the loss of a failure domain a pool makes its copies complete again, without hands: that takes one domain
     more than copies (`ceph.md` §2)."""
-    for _, pool, layout in with_rules(scene):
+    for pool, layout in with_rules(scene):
         each, found = copies_in_one(scene, pool, layout), domain_count(scene, pool)
         exact = pool.erasure is not None and found == pool.size
         if not exact and pool.size <= found * each and not _heals(scene, pool, each):
@@ -78,7 +78,7 @@ def erasure_exact(scene: Scene) -> Findings:
             k, m = pool.erasure.k, pool.erasure.m
             yield (
                 pool.name,
-                f"{k}+{m} on {counted(found, pool.domain.value)}: a lost one is never healed; {found + 1} heal",
+                f"{k}+{m} on {counted(found, pool.domain.value)}: a lost one is never healed; {found + 1} would heal",
             )
 
 
@@ -133,7 +133,7 @@ def fill(sizes: Iterable[float], copies: int, each: int = 1) -> float:
 def capacity_too_good(scene: Scene) -> Findings:
     """The space that the plan promises is there: no more than fits into the failure domains as they are (`ceph.md` §3),
     less at nearfull, and least when a loss is to heal."""
-    rules = {pool.name: (pool, layout) for _, pool, layout in with_rules(scene)}
+    rules = {pool.name: (pool, layout) for pool, layout in with_rules(scene)}
     for said in scene.ceph.capacity if scene.ceph else ():
         if said.nearfull > said.usable or (said.healable or 0) > said.usable:
             yield (

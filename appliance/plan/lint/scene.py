@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import NamedTuple
 
 from agent.wire import Disk, Inventory
 from appliance.model.ceph import CephLayout, DiskRef, OsdLayout
 from appliance.model.cluster import ClusterSpec
+from appliance.model.machine import Phase
 from appliance.model.network import AddressLayout, Network, Plane
 from appliance.model.observed import ObservedMachine
-from appliance.model.plan import DiskChoice, DiskFate, NodeLayout, Plan, Step
+from appliance.model.plan import DiskChoice, DiskFate, NodeLayout, Plan, Step, WaitReason
 from appliance.model.site import Site
 from appliance.plan.lint.links import Links
 from appliance.plan.lint.tree import Tree
@@ -23,6 +25,7 @@ from hwprofiles.profile import Profile
 DiskId = tuple[str, str, str, int]
 """Machine id, comparable serial, WWN in lower case, size in bytes: what a disk is known by."""
 IpAddress = IPv4Address | IPv6Address
+SETTLED = frozenset({Phase.DEPLOYED, Phase.MEMBER, Phase.LEAVING})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +36,16 @@ class PlannedAddress:
     layout: AddressLayout
     value: IpAddress | None
     length: int
+
+
+class Slot(NamedTuple):
+    """A part of a DB or WAL device, for one OSD. ``role`` is ``db`` or ``wal``; ``number`` counts from 0 on the device."""
+
+    osd: OsdLayout
+    device: DiskRef
+    role: str
+    size: int
+    number: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -114,17 +127,31 @@ class Scene:
 
     @cached_property
     def nodes(self) -> dict[str, NodeLayout]:
-        """Planned machines by id."""
-        return {node.machine: node for node in self.plan.desired.nodes}
+        """Planned machines by id; of two that claim one id (which is a finding), the same one whatever their order."""
+        ordered = sorted(self.plan.desired.nodes, key=lambda node: (node.name, node.number), reverse=True)
+        return {node.machine: node for node in ordered}
 
     @cached_property
     def _names(self) -> dict[str, str]:
         names = {allocation.machine: allocation.name for allocation in self.plan.allocations}
-        return {**names, **{node.machine: node.name for node in self.plan.desired.nodes}}
+        return {**names, **{who: node.name for who, node in self.nodes.items()}}
 
     def name(self, machine: str) -> str:
         """What people know a machine by."""
         return self._names.get(machine) or machine
+
+    def waits(self, reason: WaitReason, *names: str) -> bool:
+        """Whether the plan itself says that it waits, for this reason, about one of these."""
+        return any((reason, name) in self._waits for name in names)
+
+    @cached_property
+    def _waits(self) -> frozenset[tuple[WaitReason, str]]:
+        return frozenset((wait.reason, wait.about) for wait in self.plan.waits)
+
+    def settled(self, machines: Iterable[str]) -> bool:
+        """Whether any of the machines is installed already: then what is planned of them may stand, and isn't moved."""
+        found = (self.machines.get(who) for who in machines)
+        return any(one is not None and one.machine.phase in SETTLED for one in found)
 
     def inventory(self, machine: str) -> Inventory | None:
         """The trusted inventory of a machine, if there is one."""
@@ -169,10 +196,16 @@ class Scene:
             table.setdefault((planned.node.machine, planned.layout.network), []).append(planned.layout)
         return table
 
+    def unconnected(self, machine: str, network: str) -> bool:
+        """Whether a machine of the layout has no address in the network, and nobody says that it lacks ports. In the
+        provisioning network DHCP gives one."""
+        node = self.nodes.get(machine)
+        return node is not None and not node.network.missing and not self.connected.get((machine, network))
+
     @cached_property
     def links(self) -> dict[str, Links]:
         """What is built on what in each machine's network, by machine id."""
-        return {node.machine: Links(node.network) for node in self.plan.desired.nodes}
+        return {who: Links(node.network) for who, node in self.nodes.items()}
 
     def carriers(self, machine: str, network: str) -> frozenset[str]:
         """Names of the ports of ``machine`` that carry ``network``; empty when it is not connected."""
@@ -201,19 +234,31 @@ class Scene:
         return table
 
     @cached_property
-    def databases(self) -> dict[DiskId, list[OsdLayout]]:
-        """OSDs by their DB device."""
-        table: dict[DiskId, list[OsdLayout]] = {}
+    def slots(self) -> dict[DiskId, list[Slot]]:
+        """Parts of DB and WAL devices, by the device."""
+        table: dict[DiskId, list[Slot]] = {}
         for osd in self.osds:
             if osd.db is not None:
-                table.setdefault(self.identity(osd.machine, osd.db), []).append(osd)
+                slot = Slot(osd=osd, device=osd.db, role="db", size=osd.db_size, number=osd.slot)
+                table.setdefault(self.identity(osd.machine, osd.db), []).append(slot)
+            if osd.wal is not None:
+                slot = Slot(osd=osd, device=osd.wal, role="wal", size=osd.wal_size, number=osd.wal_slot)
+                table.setdefault(self.identity(osd.machine, osd.wal), []).append(slot)
         return table
 
     @cached_property
     def roles(self) -> dict[DiskId, tuple[DiskRef, str]]:
-        """Every disk that Ceph takes: what it is named in the layout, and ``osd`` or ``db``."""
-        table = {who: (osds[0].db or osds[0].data, "db") for who, osds in self.databases.items()}
+        """Every disk that Ceph takes: what it is named in the layout, and ``osd``, ``db`` or ``wal``."""
+        table = {who: (slots[0].device, slots[0].role) for who, slots in self.slots.items()}
         return {**table, **{who: (osds[0].data, "osd") for who, osds in self.data.items()}}
+
+    def of_ceph(self, disk: Disk) -> bool:
+        """Whether the disk carries an OSD (or its DB) of this very cluster."""
+        fsid = self.ceph.fsid if self.ceph else ""
+        if not fsid or disk.content.blank:
+            return False
+        parts = (disk.content.signatures, *(partition.signatures for partition in disk.content.partitions))
+        return any(signature.owner == fsid for signatures in parts for signature in signatures)
 
     @cached_property
     def taken(self) -> tuple[tuple[DiskId, DiskRef, str, Disk], ...]:

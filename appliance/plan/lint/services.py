@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 from appliance.model.ceph import CephLayout, Service
-from appliance.model.machine import Phase
 from appliance.model.place import LEVELS, Level
 from appliance.plan.lint.rule import ERROR, WARNING, Findings, counted, listed, rule
 from appliance.plan.lint.scene import Scene
 
 APPLIANCE = "appliance"
-_SETTLED = frozenset({Phase.DEPLOYED, Phase.MEMBER, Phase.LEAVING})
 
 
 def _machines(ceph: CephLayout, kind: str) -> list[str]:
@@ -31,7 +29,16 @@ def monitors_even(scene: Scene) -> Findings:
     """The number of monitors is odd: an even one survives no more than the odd one below it."""
     if scene.ceph is not None:
         count = len(_machines(scene.ceph, "mon"))
-        if count % 2 == 0:
+        if count and count % 2 == 0 and not _standing(scene):
+            yield scene.ceph.name, f"{counted(count, 'monitor')}; an odd number keeps a majority"
+
+
+@rule(WARNING, "add a member, or remove a monitor")
+def monitors_even_standing(scene: Scene) -> Findings:
+    """The number of monitors is odd, also where some may run already."""
+    if scene.ceph is not None:
+        count = len(_machines(scene.ceph, "mon"))
+        if count and count % 2 == 0 and _standing(scene):
             yield scene.ceph.name, f"{counted(count, 'monitor')}; an odd number keeps a majority"
 
 
@@ -70,11 +77,12 @@ def _crowded(scene: Scene) -> Findings:
     monitors = _machines(ceph, "mon") if ceph else []
     if ceph is None or ceph.stretch or len(monitors) < 3:
         return
+    placed = len(monitors) - monitors.count(APPLIANCE)
     most, larger = (len(monitors) - 1) // 2, False
     for level in reversed(LEVELS):
         room = Counter(bucket for who in ceph.members for bucket in (_bucket(scene, who, level),) if bucket)
-        limit = 1 if len(room) >= len(monitors) and not larger else most
-        possible = sum(min(count, limit) for count in room.values()) >= len(monitors) - monitors.count(APPLIANCE)
+        limit = 1 if len(room) >= placed and not larger else most
+        possible = sum(min(count, limit) for count in room.values()) >= placed
         larger = larger or len(room) > 1
         if len(room) < 3 or not possible:
             continue
@@ -87,8 +95,7 @@ def _crowded(scene: Scene) -> Findings:
 
 def _standing(scene: Scene) -> bool:
     """Whether monitors may run already; what stands is not moved."""
-    found = [scene.machines.get(who) for who in (_machines(scene.ceph, "mon") if scene.ceph else [])]
-    return any(machine is not None and machine.machine.phase in _SETTLED for machine in found)
+    return scene.settled(_machines(scene.ceph, "mon") if scene.ceph else [])
 
 
 @rule(ERROR, "report it as a fault of the planner; plan again")
@@ -124,7 +131,7 @@ def monitors_in_one_place(scene: Scene) -> Findings:
 @rule(ERROR, "report it as a fault of the planner; plan again")
 def few_managers(scene: Scene) -> Findings:
     """There are two managers or more, where there are two members (`ceph.md` §4)."""
-    if scene.ceph is not None and len(scene.ceph.members) > 1:
+    if scene.ceph is not None and len(scene.ceph.members) > 1 and _machines(scene.ceph, "mon"):
         count = len(set(_machines(scene.ceph, "mgr")))
         if count < 2:
             yield scene.ceph.name, f"{counted(count, 'manager')}; a second one takes over when it is lost"
@@ -134,7 +141,8 @@ def few_managers(scene: Scene) -> Findings:
 def few_metadata_servers(scene: Scene) -> Findings:
     """A cluster with a pool for files has two metadata servers or more (`ceph.md` §4)."""
     ceph = scene.ceph
-    if ceph is not None and len(ceph.members) > 1 and any(pool.service is Service.FILE for pool in ceph.pools):
+    formed = ceph is not None and len(ceph.members) > 1 and bool(_machines(ceph, "mon"))
+    if ceph is not None and formed and any(pool.service is Service.FILE for pool in ceph.pools):
         count = len(set(_machines(ceph, "mds")))
         if count < 2:
             yield ceph.name, f"{counted(count, 'metadata server')} for its file pools; a second one takes over"
@@ -158,7 +166,7 @@ def stretch_monitors(scene: Scene) -> Findings:
     if ceph is None or not ceph.stretch:
         return
     monitors = _machines(ceph, "mon")
-    for level in reversed(LEVELS):
+    for level in reversed(LEVELS) if monitors else ():
         sites = {_bucket(scene, who, level) for who in scene.by_host} - {""}
         if len(sites) != 2:
             continue
@@ -168,7 +176,8 @@ def stretch_monitors(scene: Scene) -> Findings:
             text = f"{shown[0]}+{shown[1]} monitors in the sites {listed(sites)}, {len(monitors) - sum(shown)} outside"
             yield ceph.name, f"{text}; stretch mode wants 2+2+1"
         return
-    yield ceph.name, "no level of the site has exactly two places with OSDs; stretch mode wants two sites"
+    if monitors:
+        yield ceph.name, "no level of the site has exactly two places with OSDs; stretch mode wants two sites"
 
 
 @rule(WARNING, "give two or more time servers")

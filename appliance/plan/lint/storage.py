@@ -35,7 +35,7 @@ def ceph_not_connected(scene: Scene) -> Findings:
     ceph = scene.ceph
     for what, name in _networks(ceph) if ceph else ():
         wanted = ceph.members if ceph and what == "public" else tuple(scene.by_host)
-        lost = [scene.name(who) for who in wanted if who in scene.nodes and not scene.connected.get((who, name))]
+        lost = [scene.name(who) for who in wanted if scene.unconnected(who, name)]
         if name in scene.networks and lost:
             yield name, f"{counted(len(lost), 'member')} without an address in Ceph's {what} network: {listed(lost)}"
 

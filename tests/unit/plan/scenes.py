@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -314,7 +315,15 @@ def finish(desired: Desired, machines: list[ObservedMachine], plan: Plan, waits:
                 disks.append(choice(machine, disk, DiskFate.ASSIGN, "db", "the fast device for 4 spinning disks"))
             else:
                 disks.append(choice(machine, disk, DiskFate.KEEP, "", "removable"))
-    return replace(plan, desired=desired, disks=tuple(disks), waits=(*plan.waits, *waits))
+    numbers = {node.machine: node.number for node in desired.nodes}
+    return replace(
+        plan,
+        hash=hashlib.sha256(f"{len(machines)} machines".encode()).hexdigest(),
+        desired=desired,
+        disks=tuple(disks),
+        waits=(*plan.waits, *waits),
+        allocations=tuple(replace(given, number=numbers.get(given.machine, 0)) for given in plan.allocations),
+    )
 
 
 def eight(w: Workshop, *, phase: Phase = Phase.READY, count: int = 8) -> Scene:

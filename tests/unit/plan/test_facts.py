@@ -24,6 +24,7 @@ from appliance.model.network import (
 from appliance.model.place import Place
 from appliance.model.plan import Desired, DiskChoice, DiskFate, Fact, NodeLayout, Plan
 from appliance.plan import facts
+from appliance.plan.bound import UNBOUND
 from appliance.plan.make import plan
 from appliance.rehearsal.fleet import fleet, machine
 from hwprofiles.loader import load_profiles
@@ -122,7 +123,7 @@ def test_the_hash_is_that_of_the_canonical_json(made: Plan) -> None:
 def pruned(value: Any) -> Any:
     """`to_data` without what the hash leaves out, written as simply as possible."""
     if is_dataclass(value):
-        left_out = facts.UNBOUND.get(type(value), frozenset())
+        left_out = UNBOUND.get(type(value), frozenset())
         return {field.name: pruned(getattr(value, field.name)) for field in fields(value) if field.name not in left_out}
     return [pruned(item) for item in value] if isinstance(value, tuple) else to_data(value)
 
@@ -191,7 +192,7 @@ def test_the_hash_covers(what: str) -> None:
 
 def test_what_is_left_out_exists() -> None:
     """A field that is renamed must not slip into the hash, nor one stay on the list that is gone."""
-    for kind, names in facts.UNBOUND.items():
+    for kind, names in UNBOUND.items():
         assert names <= {field.name for field in fields(kind)}, kind
 
 
@@ -245,6 +246,6 @@ def test_a_fingerprint_is_that_of_equal_content() -> None:
 
 def test_choices_of_disks_are_only_bound_by_identity() -> None:
     """`DiskChoice` is in steps; a new field there has to be decided about."""
-    bound = {field.name for field in fields(DiskChoice)} - facts.UNBOUND[DiskChoice]
+    bound = {field.name for field in fields(DiskChoice)} - UNBOUND[DiskChoice]
     assert bound == {"machine", "serial", "wwn", "model", "size", "role", "fate", "fingerprint"}
     assert DiskFate.ASSIGN in DiskFate

@@ -190,15 +190,15 @@ def test_renamed(bench: Bench) -> None:
     assert bench.rules() >= {"renamed"}
 
 
-@pytest.mark.parametrize(
-    ("line", "rule"),
-    [
-        ("approve: [{any: true}]", "approve-any"),
-        ("erase: [{serial: NOWHERE, reason: x}]", "idle-grant"),
-        ("protect: [NOWHERE]", "idle-protection"),
-        ("erase: [{serial: D1}]", "grant-without-reason"),
-    ],
-)
+SITE_RULES = [
+    ("approve: [{any: true}]", "approve-any"),
+    ("erase: [{serial: NOWHERE, reason: x}]", "idle-grant"),
+    ("protect: [NOWHERE]", "idle-protection"),
+    ("erase: [{serial: D1}]", "grant-without-reason"),
+]
+
+
+@pytest.mark.parametrize(("line", "rule"), SITE_RULES)
 def test_site_rules(bench: Bench, line: str, rule: str) -> None:
     bench.replan(*GOOD, line)
     assert bench.rules() == {rule}

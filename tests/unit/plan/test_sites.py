@@ -18,6 +18,7 @@ from appliance.plan.make import plan
 from appliance.rehearsal import fleet
 from appliance.site.load import load_text
 from hwprofiles.loader import load_profiles
+from tests.oracle.crush import Oracle
 from tests.unit.plan.sites import SCENES, Scene
 
 PROFILES = load_profiles()
@@ -66,3 +67,11 @@ def test_laws(make: Callable[[], Scene]) -> None:
     )
     assert len(owners) == len(set(owners))
     assert not [choice for choice in again.disks if choice.fate is DiskFate.ERASE]
+
+
+@pytest.mark.parametrize("make", SCENES, ids=lambda make: make.__name__.replace("_", "-"))
+def test_ceph_agrees(make: Callable[[], Scene], oracle: Oracle) -> None:
+    """The map compiles, and Ceph's own tools place every copy as the layout promises."""
+    _, _, made, _ = played(make())
+    if made.desired.ceph is not None:
+        assert oracle.check(made.desired.ceph) == []

@@ -191,6 +191,9 @@ def test_explain(rackseed: Callable[..., Result], served: None, ready: str) -> N
     disk = json.loads(rackseed("explain", "S00000001", "--format", "json").out)
     assert disk["lines"][0]["text"] == f"disk S00000001 of n1 ({ready})"
     assert json.loads(rackseed("plan", "layout").out).keys() >= {"nodes", "clusters", "ceph", "backbone"}
+    none = rackseed("plan", "crush")
+    assert none.code == 2
+    assert "has no Ceph" in none.err
     wrong = rackseed("explain", "n11")
     assert wrong.code == 2
     assert "did you mean n1?" in wrong.err
