@@ -14,7 +14,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from appliance.rehearsal.cephlab.monitors import Monitors
 from appliance.rehearsal.errors import MachineError
 
 SCRIPT = ["python3", "-P", "/opt/rackseed/lab/inhost.py"]
+DEVICE_MAPPER = Path("/dev/mapper/control")
 ADMIN = "etc/ceph/ceph.client.admin.keyring"
 
 Ask = Callable[[Sequence[MonCommand]], tuple[MonAnswer, ...] | None]
@@ -112,8 +113,11 @@ class LabDoor:
     # ------------------------------------------------------------ orders
 
     def start(self, machine: str, plan: str, step: str, order: CephOrder) -> None:
-        """See `CephDoor.start`. A host that is off fails its order at once."""
+        """See `CephDoor.start`. A host that is off fails its order at once. OSDs are made without LVM where this
+        computer's kernel has no device mapper."""
         host = self._host(machine)
+        if order.osd is not None and not DEVICE_MAPPER.exists():
+            order = replace(order, osd=replace(order.osd, backend="raw"))
         base = self._base(plan, step)
         lock = os.open(base.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

@@ -71,12 +71,13 @@ class Space:
         """Run a command in namespaces of the keeper, with this computer's files."""
         return run(self.inside(self.keeper, spaces, argv), **options)  # type: ignore[arg-type]
 
-    def remove(self) -> None:
-        """End everything and delete it. Safe to call twice; does nothing for a lab that another process owns."""
+    def remove(self) -> bool:
+        """End everything and delete it. Safe to call twice; does nothing for a lab that another process owns (false)."""
         watcher, self._watcher = self._watcher, None
         if watcher is None:
-            return
+            return False
         watcher.communicate()  # closes its standard input, which is the signal, and waits
+        return True
 
 
 def wait_ready(process: subprocess.Popen[bytes], what: str) -> None:

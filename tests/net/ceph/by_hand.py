@@ -11,6 +11,8 @@ from agent.cephorder import MonAnswer, MonCommand
 from appliance.rehearsal.cephlab.lab import CephLab
 from appliance.rehearsal.cephlab.monitors import Monitors
 
+STUB = "hashpw = gensalt = checkpw = None\n"
+"""Before python3-bcrypt, which refuses ceph-mgr's subinterpreters, so that none of its modules loads (Debian 13)."""
 ADMIN = "/etc/ceph/ceph.client.admin.keyring"
 BOOTSTRAP = """
 set -e
@@ -51,7 +53,8 @@ class ByHand:
         admin, monitor = (first.run(["cat", f"/tmp/{name}"]).stdout for name in ("client.admin", "mon."))
         for name in (*self.hosts, "appliance"):
             self.lab.host(name).write("/etc/ceph/ceph.conf", self._configuration(name))
-            self.lab.host(name).write("/etc/default/ceph", "PYTHONPATH=/opt/rackseed/agent/cephmgr\n")
+            self.lab.host(name).write("/etc/default/ceph", "PYTHONPATH=/usr/local/lib/by-hand\n")
+            self.lab.host(name).write("/usr/local/lib/by-hand/bcrypt.py", STUB)
             self.lab.host(name).write(ADMIN, admin, mode=0o600, owner="ceph")
         for name in self.members:
             self.lab.host(name).write("/tmp/mon.keyring", monitor, mode=0o600, owner="ceph")
