@@ -283,3 +283,63 @@ class CephLayout:
     capacity: tuple[Capacity, ...] = ()
     throughput: tuple[Throughput, ...] = ()
     frozen: str = ""
+
+
+# ---------------------------------------------------------------- steps
+
+
+class CephVerb(StrEnum):
+    """What a step does with Ceph. Forming: ``configure`` … ``settle`` (wait until everything is clean) and ``verify`` (write,
+    read and compare). Life: ``out`` (drain), ``destroy`` (the id and its place stay for a new disk), ``purge`` (id, key and
+    place go), ``zap``, ``leave`` (daemons other than OSDs are removed from a machine)."""
+
+    CONFIGURE = "configure"
+    MON = "mon"
+    MGR = "mgr"
+    TREE = "tree"
+    OSD = "osd"
+    POOL = "pool"
+    FILESYSTEM = "filesystem"
+    MDS = "mds"
+    RGW = "rgw"
+    SETTLE = "settle"
+    VERIFY = "verify"
+    OUT = "out"
+    DESTROY = "destroy"
+    PURGE = "purge"
+    ZAP = "zap"
+    LEAVE = "leave"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CephHost:
+    """A machine of Ceph as steps need it: its host name, public address (without prefix length; IPv6 without brackets), and
+    where it stands in the tree (``("rack", "r1")`` …, without its own bucket)."""
+
+    machine: str
+    name: str
+    address: str
+    location: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CephArgs:
+    """Everything that a step of Ceph needs and that the plan decides. ``daemon`` is the id without its type. ``monitors`` are
+    the planned ones, in order; the first is the one that begins. ``old`` is the OSD that is replaced or leaves. Fields that
+    a verb does not need are empty."""
+
+    verb: CephVerb
+    name: str
+    fsid: str
+    host: CephHost | None = None
+    daemon: str = ""
+    monitors: tuple[CephHost, ...] = ()
+    public_network: str = ""
+    cluster_network: str = ""
+    osd: OsdLayout | None = None
+    old: OsdLayout | None = None
+    pool: PoolLayout | None = None
+    buckets: tuple[Bucket, ...] = ()
+    rules: tuple[RuleLayout, ...] = ()
+    memory_target: int = 0
+    service: str = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agent.wire import Inventory
+from appliance.model.cephstate import CephState
 from appliance.model.machine import Machine
 from appliance.model.plan import Allocation
 
@@ -26,7 +27,9 @@ class ObservedMachine:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
     """Input of the planner beside the site file. ``images`` maps an operating system's name to the SHA-256 of its root
-    image; a name that is missing was not built yet. Order of ``machines`` never matters."""
+    image; a name that is missing was not built yet. ``ceph`` is what its monitors said last, None before there are any.
+    Order of ``machines`` never matters."""
 
     machines: tuple[ObservedMachine, ...]
     images: tuple[tuple[str, str], ...] = ()
+    ceph: CephState | None = None

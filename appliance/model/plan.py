@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from agent.wire import PartitionSpec
 from appliance.model.availability import Availability
-from appliance.model.ceph import CephLayout
+from appliance.model.ceph import CephArgs, CephLayout
 from appliance.model.cluster import ClusterLayout
 from appliance.model.network import BackboneLayout, HostNetwork
 from appliance.model.place import Place
@@ -82,6 +82,7 @@ class DiskChoice:
 class StepKind(StrEnum):
     INSTALL = "install"
     FIRST_BOOT = "first-boot"
+    CEPH = "ceph"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +135,7 @@ class Step:
     deadline: float = 3600.0
     reversible: bool = True
     install: InstallArgs | None = None
+    ceph: CephArgs | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

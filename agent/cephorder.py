@@ -1,0 +1,130 @@
+"""What an installed machine may be told to do for Ceph. Part of the wire contract (`agent.wire` gives it out again).
+
+An order is one small, idempotent thing: asked again after a power cut it looks first, and does what is missing. Keys never
+travel in an order: it names secrets, and the agent fetches them over mutual TLS when it carries it out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class CephAction(StrEnum):
+    """``configure``: files, keyrings, limits of the kernel, packages are there. ``mon``, ``mgr``, ``mds``, ``rgw``, ``osd``:
+    make the daemon (when it is not there) and start it. ``stop``: stop and disable it, data stays. ``remove``: stop it and
+    remove its data (an OSD's: only with a grant for its disk). ``zap``: make a granted disk blank. ``ask``: commands to the
+    monitors; the answers come back. ``check``: write, read and compare through a client of the pool's service."""
+
+    CONFIGURE = "configure"
+    MON = "mon"
+    MGR = "mgr"
+    MDS = "mds"
+    RGW = "rgw"
+    OSD = "osd"
+    STOP = "stop"
+    REMOVE = "remove"
+    ZAP = "zap"
+    ASK = "ask"
+    CHECK = "check"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretFile:
+    """A keyring to write: ``path`` absolute, ``entity`` (``mon.``, ``client.admin``), ``secret`` the name of its key at the
+    appliance, ``caps`` pairs such as ``("mon", "allow *")``."""
+
+    path: str
+    entity: str
+    secret: str
+    caps: tuple[tuple[str, str], ...] = ()
+    mode: int = 0o600
+    owner: str = "ceph"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonCommand:
+    """A command to the monitors (or the active manager) as librados takes it: ``command`` is JSON with ``prefix``,
+    ``payload`` its input. ``secret`` names a key whose text replaces ``{secret}`` in the payload. ``may_fail`` holds error
+    numbers that are as good as success (17 exists, 2 is gone)."""
+
+    command: str
+    payload: str = ""
+    secret: str = ""
+    manager: bool = False
+    may_fail: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceGrant:
+    """Permission to write one disk for one OSD (or to zap it). Exactly one disk of the machine must fit ``serial``, ``wwn``,
+    ``model`` and ``size`` together. Its content must have ``fingerprint``, or be what this very OSD (``osd_uuid``) made of
+    it: then nothing is erased, the order goes on. ``shared``: a DB device that carries other OSDs' slots of this cluster
+    (``fsid``), of which only free space is used."""
+
+    machine: str
+    plan: str
+    serial: str
+    wwn: str
+    model: str
+    size: int
+    fingerprint: str
+    osd_uuid: str = ""
+    shared: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OsdOrder:
+    """One OSD. ``number`` is the id that it must get, ``uuid`` its own (the same after a retry). Sizes are bytes, 0 means the
+    whole device. ``backend`` is ``lvm`` (ceph-volume lvm) or ``raw`` (no device mapper)."""
+
+    number: int
+    uuid: str
+    device_class: str
+    data: DeviceGrant
+    data_size: int = 0
+    db: DeviceGrant | None = None
+    db_size: int = 0
+    wal: DeviceGrant | None = None
+    wal_size: int = 0
+    encrypted: bool = False
+    backend: str = "lvm"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigFile:
+    """A file without secrets."""
+
+    path: str
+    content: str
+    mode: int = 0o644
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CephOrder:
+    """Body of a ``ceph`` order. ``daemon`` is the id without its type (``n1``; ``3`` for osd.3). ``monitors`` are addresses
+    of monitors that answer already (``10.0.0.1``), empty for the very first one. ``check`` is a pool or file system with
+    ``service`` (`appliance.model.ceph.Service`) for ``check``."""
+
+    action: CephAction
+    fsid: str
+    daemon: str = ""
+    kind: str = ""
+    address: str = ""
+    monitors: tuple[str, ...] = ()
+    files: tuple[ConfigFile, ...] = ()
+    secrets: tuple[SecretFile, ...] = ()
+    commands: tuple[MonCommand, ...] = ()
+    osd: OsdOrder | None = None
+    zap: tuple[DeviceGrant, ...] = ()
+    check: str = ""
+    service: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonAnswer:
+    """Answer to one command: 0 or a positive error number, the output (JSON text mostly), and what was said about it."""
+
+    code: int
+    output: str = ""
+    status: str = ""

@@ -1,0 +1,87 @@
+"""What Ceph itself says that it is, parsed from its monitors' answers. Sizes are bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OsdState:
+    """One OSD of the map. ``uuid`` is its own; ``host`` its bucket in the tree or empty; ``destroyed``: its id waits for a
+    new disk; ``pgs`` how many placement groups it holds (None: not known)."""
+
+    number: int
+    uuid: str
+    host: str
+    device_class: str
+    up: bool
+    in_: bool
+    weight: float
+    reweight: float = 1.0
+    destroyed: bool = False
+    used: int = 0
+    size: int = 0
+    pgs: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolState:
+    number: int
+    name: str
+    size: int
+    min_size: int
+    rule: str
+    pg_num: int
+    applications: tuple[str, ...] = ()
+    erasure: str = ""
+    stored: int = 0
+    autoscale: str = ""
+    share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BucketState:
+    """A bucket of the live CRUSH tree, with its parent's name (empty for a root, or one that hangs nowhere)."""
+
+    name: str
+    level: str
+    parent: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilesystemState:
+    name: str
+    metadata: str
+    data: tuple[str, ...]
+    active: tuple[str, ...] = ()
+    standby: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CephState:
+    """``monitors`` are all of the map, ``quorum`` those in it. ``health`` is ``HEALTH_OK``, ``_WARN`` or ``_ERR``; ``checks``
+    pairs of code and summary. ``pgs`` counts by state name. ``at`` is when it was asked (seconds since the epoch)."""
+
+    fsid: str
+    release: str = ""
+    monitors: tuple[str, ...] = ()
+    quorum: tuple[str, ...] = ()
+    managers: tuple[str, ...] = ()
+    osds: tuple[OsdState, ...] = ()
+    buckets: tuple[BucketState, ...] = ()
+    rules: tuple[str, ...] = ()
+    pools: tuple[PoolState, ...] = ()
+    filesystems: tuple[FilesystemState, ...] = ()
+    gateways: tuple[str, ...] = ()
+    stretch: bool = False
+    health: str = ""
+    checks: tuple[tuple[str, str], ...] = ()
+    pgs: tuple[tuple[str, int], ...] = ()
+    degraded: int = 0
+    misplaced: int = 0
+    at: float = 0.0
+
+    @property
+    def clean(self) -> bool:
+        """Whether every placement group is active and clean (also when there is none)."""
+        return all(set(state.split("+")) >= {"active", "clean"} for state, count in self.pgs if count)
