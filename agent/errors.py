@@ -20,6 +20,8 @@
 
 from __future__ import annotations
 
+from agent.cephorder import MonAnswer
+
 
 class AgentError(Exception):
     """The message says what happened and what to do about it."""
@@ -72,3 +74,11 @@ class ImageError(InstallError):
 
 class CephError(AgentError):
     """An order for Ceph could not be carried out. The same order again is safe, and goes on where it stopped."""
+
+
+class CephAnswerError(CephError):
+    """A command to the monitors failed. ``answers`` (`agent.cephorder.MonAnswer`) are all up to and with that one."""
+
+    def __init__(self, message: str, answers: tuple[MonAnswer, ...]) -> None:
+        super().__init__(message)
+        self.answers = answers

@@ -7,6 +7,7 @@ computed from the uuid. A device that several OSDs share carries a group whose n
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -60,8 +61,8 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """What an order wants of one disk. ``osd`` is the OSD's uuid, ``size`` the bytes that it needs of a shared device (0: what
-    is free). ``begun``: this machine noted, before its first write, that it erases this disk by this very grant."""
+    """What an order wants of one disk. ``osd`` is the OSD's uuid, ``size`` the bytes that it needs of a shared device (0:
+    what is free). ``begun``: this machine noted, before its first write, that it erases this disk by this very grant."""
 
     grant: DeviceGrant
     use: Use
@@ -87,7 +88,7 @@ class Claim:
         """UUID of the physical volume, as LVM writes it: the marker from before the group is there."""
         text = self._marker.hex
         cuts = (0, 6, 10, 14, 18, 22, 26, 32)
-        return "-".join(text[start:end] for start, end in zip(cuts, cuts[1:], strict=False))
+        return "-".join(text[start:end] for start, end in itertools.pairwise(cuts))
 
     @property
     def _marker(self) -> uuid.UUID:
@@ -99,7 +100,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """``disk`` may be written as ``found`` says, or there is a ``refusal``. ``group`` is a volume group that lies on the disk:
+    """``disk`` may be written as ``found`` says, or there is a ``refusal``. ``group`` is a volume group that lies on it:
     what ``shared`` and ``own`` use, and what has to be taken down (if nothing of it is open) before ``fresh`` erases."""
 
     disk: Disk | None = None
