@@ -25,7 +25,6 @@ from agent.orders import Gate, verify
 from agent.patience import Patience, StopRequest
 from agent.progress import Reporter
 
-
 REBOOTS = frozenset({wire.OrderKind.INSTALL, wire.OrderKind.REBOOT})
 """Orders that end in a new boot. A machine of Ceph keeps running."""
 

@@ -8,7 +8,6 @@ import time
 from dataclasses import dataclass, field
 
 from agent.act import boot_entry
-from agent.act.ceph import Daemons, Systemd, perform
 from agent.act.install import Install
 from agent.client import AgentClient
 from agent.errors import AgentError, OrderRefusedError
@@ -65,7 +64,6 @@ class InstalledActions:
     """A service of the installed system: observes, and carries out orders that leave the system as it is."""
 
     tree: Tree = field(default_factory=Tree)
-    daemons: Daemons = field(default_factory=Systemd)
 
     def install(self, order: Order, body: InstallOrder, client: AgentClient, reporter: Reporter, order_key: str) -> str:
         raise OrderRefusedError("an installed system does not install itself: boot the machine from the network")
@@ -73,13 +71,15 @@ class InstalledActions:
     def ceph(
         self, order: Order, body: CephOrder, client: AgentClient, reporter: Reporter
     ) -> tuple[str, tuple[MonAnswer, ...]]:
+        from agent.act.ceph import Systemd, perform  # noqa: PLC0415 - most machines are never asked
+
         return perform(
             body,
             order.machine,
             order.plan,
             lambda: disks(self.tree, look, lambda _node, _transport: None)[0],
             lambda name: client.secret(name, order.id),
-            self.daemons,
+            Systemd(),
             reporter.running,
         )
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from agent.act import cephfiles as files
+from agent.act import cephmgr
 from agent.errors import CephError
 from agent.run import CommandError, run
 
@@ -49,6 +50,8 @@ class Systemd:
 
     def start(self, kind: str, daemon: str) -> None:
         name = unit(kind, daemon)
+        if kind == "mgr" and cephmgr.drop_in():
+            run(["systemctl", "daemon-reload"])
         run(["systemctl", "reset-failed", name], check=False)  # or StartLimitBurst refuses it for half an hour
         run(["systemctl", "enable", "--now", name], timeout=180)
 

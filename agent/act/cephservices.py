@@ -19,6 +19,9 @@ from agent.wire import ObjectStore
 PROGRAMS = {"mgr": "ceph-mgr", "mds": "ceph-mds", "rgw": "radosgw"}
 PATIENCE = 120.0
 GATEWAY_PORT = 7480
+ENOENT, EINVAL = 2, 22
+NO_USER = "no user info saved"
+"""What `radosgw-admin user info` (18.2.7) says of a user that is not there, with EINVAL."""
 
 
 def make(errand: Errand) -> str:
@@ -98,7 +101,7 @@ def _admin(*words: str) -> Any:
     except CommandError as error:  # its text would hold all arguments, with a secret key among them
         said = f"`radosgw-admin {' '.join(words[:2])}` does not end: do the object pools' placement groups work?"
         raise CephError(said) from (None if any("--secret-key" in word for word in words) else error)
-    if done.code == 2 or (done.code != 0 and "No such file" in done.stderr + done.stdout):  # ENOENT
+    if done.code == ENOENT or (done.code == EINVAL and NO_USER in done.stderr):
         return None
     if done.code != 0:
         raise CephError(f"`radosgw-admin {' '.join(words[:2])}` ended with {done.code}: {done.stderr.strip()[-300:]}")
