@@ -21,10 +21,10 @@ from agent.act import cephfiles as files
 from agent.act import cephkeyrings as keyrings
 from agent.act.cephdaemons import Daemons, Tell
 from agent.act.cepherrand import Errand
-from agent.act.cephguard import Claim, Found, Use, Verdict
+from agent.act.cephguard import SLACK, Claim, Found, Use, Verdict
 from agent.errors import CephError, DiskRefusedError, OrderRefusedError
 from agent.run import run
-from agent.wire import CephOrder, Disk, MonAnswer, OsdOrder
+from agent.wire import CephOrder, DeviceGrant, Disk, MonAnswer, OsdOrder
 
 EXISTS = 17
 BOOT_PATIENCE = 120.0
@@ -87,7 +87,7 @@ def make(errand: Errand, backend: Backend) -> str:
         _check_running(osd, order.fsid)
         return f"osd.{number} ({osd.uuid}) runs"
     tell("judge", 0.05, "")
-    places = judged(errand, backend)
+    places = judged(errand, osd, backend)
     known = registered(osd)
     data = places[0]
     complete = data.found in {Found.OWN, Found.SHARED} and backend.complete(osd, order.fsid, data)
@@ -118,16 +118,29 @@ def _checked(order: CephOrder) -> OsdOrder:
         raise OrderRefusedError(
             f"the grant for the data disk is for OSD {osd.data.osd_uuid or '(none)'}, not {osd.uuid}"
         )
-    if osd.backend == "raw" and (osd.encrypted or any(grant.shared for grant in grants)):
-        raise OrderRefusedError("without LVM an OSD takes whole disks and can't be encrypted: use the backend lvm")
+    if osd.backend == "raw":
+        osd = _whole(osd)
+        if osd.encrypted or any(grant is not None and grant.shared for grant in (osd.data, osd.db, osd.wal)):
+            raise OrderRefusedError("without LVM an OSD takes whole disks and can't be encrypted: use the backend lvm")
     return osd
 
 
-def claims(errand: Errand) -> list[tuple[Claim, int]]:
+def _whole(osd: OsdOrder) -> OsdOrder:
+    """A device of which one OSD takes everything is shared with nobody."""
+
+    def alone(grant: DeviceGrant, size: int) -> DeviceGrant:
+        return replace(grant, shared=grant.shared and 0 < size < grant.size - SLACK)
+
+    return replace(
+        osd,
+        data=alone(osd.data, osd.data_size),
+        db=osd.db and alone(osd.db, osd.db_size),
+        wal=osd.wal and alone(osd.wal, osd.wal_size),
+    )
+
+
+def claims(errand: Errand, osd: OsdOrder) -> list[tuple[Claim, int]]:
     """Data first; each with the bytes that are wanted of it."""
-    osd = errand.order.osd
-    if osd is None:
-        return []
     uses = ((Use.DATA, osd.data, osd.data_size), (Use.DB, osd.db, osd.db_size), (Use.WAL, osd.wal, osd.wal_size))
     made: list[tuple[Claim, int]] = []
     for use, grant, size in uses:
@@ -145,11 +158,11 @@ def claims(errand: Errand) -> list[tuple[Claim, int]]:
     return made
 
 
-def judged(errand: Errand, backend: Backend) -> list[Place]:
+def judged(errand: Errand, osd: OsdOrder, backend: Backend) -> list[Place]:
     """Raises `DiskRefusedError`: then nothing was written anywhere."""
     present, free = errand.disks(), backend.free()
     places: list[Place] = []
-    for claim, size in claims(errand):
+    for claim, size in claims(errand, osd):
         verdict = cephguard.judge(claim, present, free)
         disk, found = cephdisks.accepted(verdict)
         places.append(Place(claim=claim, disk=disk, found=found, group=verdict.group, size=size))

@@ -147,7 +147,7 @@ def test_the_agent_image_makes_no_ceph() -> None:
         (osd_order(db=GRANT), "two uses"),
         (osd_order(replace(GRANT, osd_uuid="")), "not 0000"),
         (osd_order(backend="raw", encrypted=True), "can't be encrypted"),
-        (osd_order(backend="raw", db=replace(GRANT, serial="S2", shared=True)), "whole disks"),
+        (osd_order(backend="raw", db=replace(GRANT, serial="S2", shared=True), db_size=10**9), "whole disks"),
         (CephOrder(action=CephAction.CHECK, fsid=FSID), "names no pool"),
         (CephOrder(action=CephAction.CHECK, fsid=FSID, check="x", service="tape"), "tape"),
     ],

@@ -29,6 +29,7 @@ from agent.run import CommandError
 from agent.wire import (
     CephAction,
     CephOrder,
+    ConfigFile,
     MonAnswer,
     MonCommand,
     encode,
@@ -146,6 +147,38 @@ def test_a_monitor_elsewhere_is_an_error(
     monkeypatch.setattr(cephdaemons, "answer", lambda kind, daemon, prefix: said)
     with pytest.raises(CephError, match=words):
         cephmonitors.missing(CephOrder(action=CephAction.MON, fsid=FSID, daemon="n1", address=order_address))
+
+
+@pytest.mark.parametrize(
+    ("text", "hosts"),
+    [
+        (
+            "[v2:10.0.0.1:3300,v1:10.0.0.1:6789],[v2:10.0.0.2:3300]",
+            [("10.0.0.1", 3300), ("10.0.0.1", 6789), ("10.0.0.2", 3300)],
+        ),
+        ("[v2:[fd00::1]:3300,v1:[fd00::1]:6789]", [("fd00::1", 3300), ("fd00::1", 6789)]),
+        ("10.0.0.1, 10.0.0.2", [("10.0.0.1", 3300), ("10.0.0.2", 3300)]),
+        ("", []),
+    ],
+)
+def test_hosts_of_a_configuration(text: str, hosts: list[tuple[str, int]]) -> None:
+    assert cephmonitors.hosts_of(text) == hosts
+
+
+def test_a_first_monitor_is_not_made_beside_others(home: Path) -> None:
+    """Its store may have been lost with its disk, while the cluster lives on the others."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        conf = f"[global]\nmon_host = [v2:127.0.0.1:{port}]\n"
+        order = CephOrder(
+            action=CephAction.MON,
+            fsid=FSID,
+            daemon="n1",
+            files=(ConfigFile(path=str(home / "etc/ceph.conf"), content=conf),),
+        )
+        with pytest.raises(CephError, match=f"127.0.0.1:{port} answers"):
+            perform(order)
+    assert not (home / "lib/mon").exists()
 
 
 # ---------------------------------------------------------------- daemons
