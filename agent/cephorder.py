@@ -32,7 +32,8 @@ class CephAction(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretFile:
     """A keyring to write: ``path`` absolute, ``entity`` (``mon.``, ``client.admin``), ``secret`` the name of its key at the
-    appliance, ``caps`` pairs such as ``("mon", "allow *")``."""
+    appliance, ``caps`` pairs such as ``("mon", "allow *")``. An empty ``path`` writes no file: the key is only needed while
+    the order runs (``mon.``, whose key lives in the monitor's own folder)."""
 
     path: str
     entity: str
@@ -101,10 +102,25 @@ class ConfigFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectStore:
+    """For ``rgw`` and the check of objects. ``realm`` is also the name of its zone group and zone; ``pool`` where buckets'
+    data go (empty: RGW's own choice). ``user`` is made when it is not there, with ``access`` as its access key and
+    the text of the appliance's secret ``secret`` as its secret key."""
+
+    realm: str = ""
+    pool: str = ""
+    user: str = ""
+    access: str = ""
+    secret: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CephOrder:
-    """Body of a ``ceph`` order. ``daemon`` is the id without its type (``n1``; ``3`` for osd.3). ``monitors`` are addresses
-    of monitors that answer already (``10.0.0.1``), empty for the very first one. ``check`` is a pool or file system with
-    ``service`` (`appliance.model.ceph.Service`) for ``check``."""
+    """Body of a ``ceph`` order. ``daemon`` is the id without its type (``n1``; ``3`` for osd.3), ``kind`` its type for
+    ``stop`` and ``remove``; for ``configure`` the types that will run here, with spaces between (``mon osd``).
+    ``monitors`` are addresses of monitors that answer already (``10.0.0.1``), empty for the very first one. ``check`` is a
+    pool or file system with ``service`` (`appliance.model.ceph.Service`) for ``check``; that of objects goes to the gateway
+    at ``address`` (``10.0.0.1:7480``). ``files`` and ``secrets`` are written first by every action."""
 
     action: CephAction
     fsid: str
@@ -119,6 +135,14 @@ class CephOrder:
     zap: tuple[DeviceGrant, ...] = ()
     check: str = ""
     service: str = ""
+    store: ObjectStore | None = None
+
+    @property
+    def grants(self) -> tuple[DeviceGrant, ...]:
+        """Every permission to write a disk that it carries."""
+        osd = self.osd
+        mine = () if osd is None else (osd.data, osd.db, osd.wal)
+        return (*(grant for grant in mine if grant is not None), *self.zap)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,3 +63,8 @@ class AgentClient:
         """Certificate (PEM) for the key of the installed system."""
         answer = self.http.request("POST", "/agent/v1/certificate", encode(request))
         return _decoded(wire.CertificateReply, answer).certificate
+
+    def secret(self, name: str, order: str) -> str:
+        """A secret that the active order ``order`` names. `RefusedError` when it names no such one (any more)."""
+        path = f"/agent/v1/secrets/{quote(name, safe='')}?order={quote(order, safe='')}"
+        return _decoded(wire.SecretReply, self.http.request("GET", path)).secret

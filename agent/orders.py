@@ -66,13 +66,22 @@ class Gate:
         self.fence = order.fence
 
     def _check_body(self, order: wire.Order) -> None:
-        bodies = {wire.OrderKind.INSTALL: order.install, wire.OrderKind.REBOOT: order.reboot}
+        bodies = {
+            wire.OrderKind.INSTALL: order.install,
+            wire.OrderKind.REBOOT: order.reboot,
+            wire.OrderKind.CEPH: order.ceph,
+        }
         if [kind for kind, body in bodies.items() if body is not None] != [order.kind]:
             raise OrderRefusedError(f"the order says {order.kind} but carries something else")
-        if order.install is None:
-            return
-        grant = order.install.grant
-        if grant.machine != order.machine:
-            raise OrderRefusedError(f"the disk grant is for machine {grant.machine}, the order for {order.machine}")
-        if grant.plan != order.plan:
-            raise OrderRefusedError("the disk grant belongs to another plan than the order")
+        for grant in _grants(order):
+            if grant.machine != order.machine:
+                raise OrderRefusedError(f"the disk grant is for machine {grant.machine}, the order for {order.machine}")
+            if grant.plan != order.plan:
+                raise OrderRefusedError("the disk grant belongs to another plan than the order")
+
+
+def _grants(order: wire.Order) -> tuple[wire.DiskGrant | wire.DeviceGrant, ...]:
+    """Every permission to write a disk that the order carries, whatever its kind."""
+    if order.install is not None:
+        return (order.install.grant,)
+    return order.ceph.grants if order.ceph is not None else ()

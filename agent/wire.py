@@ -13,6 +13,17 @@ import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 
+from agent.cephorder import (
+    CephAction,
+    CephOrder,
+    ConfigFile,
+    DeviceGrant,
+    MonAnswer,
+    MonCommand,
+    ObjectStore,
+    OsdOrder,
+    SecretFile,
+)
 from agent.document import WireError, canonical, decode, encode, from_data, to_data
 from agent.inventory import (
     SCHEMA,
@@ -39,10 +50,14 @@ __all__ = [
     "SCHEMA",
     "Bmc",
     "Board",
+    "CephAction",
+    "CephOrder",
     "CertificateReply",
     "CertificateRequest",
+    "ConfigFile",
     "Content",
     "Cpu",
+    "DeviceGrant",
     "Disk",
     "DiskGrant",
     "EnrolmentReply",
@@ -55,10 +70,14 @@ __all__ = [
     "InstallOrder",
     "Inventory",
     "Memory",
+    "MonAnswer",
+    "MonCommand",
     "Neighbour",
     "Nic",
+    "ObjectStore",
     "Order",
     "OrderKind",
+    "OsdOrder",
     "Partition",
     "PartitionSpec",
     "PermitClaim",
@@ -69,6 +88,8 @@ __all__ = [
     "RebootOrder",
     "Report",
     "ReportReply",
+    "SecretFile",
+    "SecretReply",
     "Signature",
     "SignedOrder",
     "SiteBundle",
@@ -149,6 +170,7 @@ class ReportReply:
 class OrderKind(StrEnum):
     INSTALL = "install"
     REBOOT = "reboot"
+    CEPH = "ceph"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,6 +268,7 @@ class Order:
     kind: OrderKind
     install: InstallOrder | None = None
     reboot: RebootOrder | None = None
+    ceph: CephOrder | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,7 +297,8 @@ class ProgressState(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """``POST /agent/v1/progress``. ``stage`` is a short noun (``partition``, ``image``, ``configure``, ``boot-loader``,
-    ``boot-order``); ``fraction`` 0..1 of the whole order; ``message`` says what went wrong and what to do."""
+    ``boot-order``); ``fraction`` 0..1 of the whole order; ``message`` says what went wrong and what to do. ``answers`` are
+    the monitors' to a ``ceph`` order's commands, in their order, also when one of them failed."""
 
     order: str
     fence: int
@@ -282,6 +306,14 @@ class Progress:
     stage: str = ""
     fraction: float = 0.0
     message: str = ""
+    answers: tuple[MonAnswer, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretReply:
+    """``GET /agent/v1/secrets/<name>?order=<id>``: a secret that this machine's active order names. Never logged."""
+
+    secret: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
