@@ -76,8 +76,9 @@ class DeviceGrant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OsdOrder:
-    """One OSD. ``number`` is the id that it must get, ``uuid`` its own (the same after a retry). Sizes are bytes, 0 means the
-    whole device. ``backend`` is ``lvm`` (ceph-volume lvm) or ``raw`` (no device mapper)."""
+    """One OSD. ``number`` is the id that it must get, ``uuid`` its own (the same after a retry). Sizes are bytes, 0 means
+    the whole device. ``backend`` is ``lvm`` (ceph-volume lvm) or ``raw`` (no device mapper). ``replaces`` is the uuid of the OSD
+    that was destroyed for it: what that one has on shared devices is removed, and nothing else is."""
 
     number: int
     uuid: str
@@ -90,6 +91,7 @@ class OsdOrder:
     wal_size: int = 0
     encrypted: bool = False
     backend: str = "lvm"
+    replaces: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +122,10 @@ class CephOrder:
     ``stop`` and ``remove``; for ``configure`` the types that will run here, with spaces between (``mon osd``).
     ``monitors`` are addresses of monitors that answer already (``10.0.0.1``), empty for the very first one. ``check`` is a
     pool or file system with ``service`` (`appliance.model.ceph.Service`) for ``check``; that of objects goes to the gateway
-    at ``address`` (``10.0.0.1:7480``). ``files`` and ``secrets`` are written first by every action."""
+    at ``address`` (``10.0.0.1:7480``). ``files`` and ``secrets`` are written first by every action.
+    ``rules`` (of an ``ask``, after its commands) are CRUSH rules in crushtool's language (``rule NAME { id … }``), put into
+    the live map when it has none of that name: no command makes a rule of several ``choose`` steps, or one that says
+    how often it may draw."""
 
     action: CephAction
     fsid: str
