@@ -77,8 +77,7 @@ class DeviceGrant:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OsdOrder:
     """One OSD. ``number`` is the id that it must get, ``uuid`` its own (the same after a retry). Sizes are bytes, 0 means
-    the whole device. ``backend`` is ``lvm`` (ceph-volume lvm) or ``raw`` (no device mapper). ``replaces`` is the uuid of the OSD
-    that was destroyed for it: what that one has on shared devices is removed, and nothing else is."""
+    the whole device. ``backend`` is ``lvm`` (ceph-volume lvm) or ``raw`` (no device mapper)."""
 
     number: int
     uuid: str
@@ -91,7 +90,6 @@ class OsdOrder:
     wal_size: int = 0
     encrypted: bool = False
     backend: str = "lvm"
-    replaces: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """The kind ``ceph``: formed from a planned layout, and kept by its verbs of life. Pure.
 
-How a step is carried out: `done` of a step is asked with what Ceph says of itself. While it is false, `act` says what to
-tell which machine, or what is waited for. After an order has ended, both are asked again: the same order as before means that
+How a step is carried out: `done` of a step is asked with what Ceph says of itself. While it is false, `act`
+says what to tell which machine, or what is waited for. After an order has ended, both are asked again: the same order as before means that
 its effect is not to be seen yet (wait, and tell it again after a while), another one is the next part of the step. A few
 steps leave nothing to see (`by_order`): they are done when the order of theirs has ended well.
 """

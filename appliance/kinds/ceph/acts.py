@@ -101,7 +101,7 @@ def _osd(args: CephArgs, state: CephState | None) -> Act | Wait:
         address=host.address,
         monitors=addresses(args, state),
         secrets=(keys.bootstrap_keyring(args.fsid),),
-        osd=osd_order(args.fsid, osd, args.old),
+        osd=osd_order(args.fsid, osd),
     )
     return Act(machine=host.machine, order=order)
 
@@ -145,5 +145,6 @@ _ACTS: Mapping[CephVerb, Callable[[CephArgs, CephState | None], Act | Wait]] = {
     CephVerb.OUT: leave.out,
     CephVerb.DESTROY: leave.free,
     CephVerb.PURGE: leave.free,
+    CephVerb.ZAP: leave.zap,
     CephVerb.LEAVE: leave.leave,
 }

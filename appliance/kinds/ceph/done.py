@@ -38,14 +38,15 @@ def args_of(step: Step) -> CephArgs:
 
 def by_order(step: Step) -> bool:
     """Whether nothing of the step can be seen in what Ceph says: it is done when its order has ended well."""
-    return args_of(step).verb in BY_ORDER
+    args = args_of(step)
+    return args.verb in BY_ORDER or (args.verb is CephVerb.LEAVE and bool(args.daemons))
 
 
 def done(step: Step, state: CephState | None) -> bool:
     """Whether the effect of the step is there. Always false for steps that are done `by_order`."""
     args = args_of(step)
     check = _CHECKS.get(args.verb)
-    if state is None or check is None:
+    if state is None or check is None or by_order(step):
         return False
     return check(args, state)
 

@@ -272,7 +272,20 @@ class Former:
             keys = (self.drain(old, after),)
         args = self.args(CephVerb.DESTROY, host=host, daemon=str(found.number), old=replace(old, number=found.number))
         key = f"ceph-destroy/osd.{found.number}"
-        return (*keys, self.add(key, old.machine, args, (*after, *keys), deadline=LONG, reversible=False))
+        gone = self.add(key, old.machine, args, (*after, *keys), deadline=LONG, reversible=False)
+        return (*keys, gone, *self.zap(replace(old, number=found.number), (gone,)))
+
+    def zap(self, old: OsdLayout, after: tuple[str, ...]) -> tuple[str, ...]:
+        """Free its slots on devices that planned OSDs of the machine still use."""
+        host = self.hosts.get(old.machine)
+        used = {
+            _identity(d) for o in self.layout.osds if o.machine == old.machine for d in (o.db, o.wal) if d is not None
+        }
+        db, wal = (disk if disk is not None and _identity(disk) in used else None for disk in (old.db, old.wal))
+        if host is None or (db is None and wal is None):
+            return ()
+        args = self.args(CephVerb.ZAP, host=host, daemon=str(old.number), old=replace(old, db=db, wal=wal))
+        return (self.add(f"ceph-zap/osd.{old.number}", old.machine, args, after, deadline=LONG, reversible=False),)
 
     def drain(self, old: OsdLayout, after: Iterable[str]) -> str:
         """The deadline is by the size of its disk: a plan's hash must not change with every write."""

@@ -7,7 +7,7 @@ from appliance.kinds.ceph import commands
 from appliance.kinds.ceph.capacity import drain_seconds, no_space
 from appliance.kinds.ceph.keys import of_daemon
 from appliance.kinds.ceph.names import osd_uuid
-from appliance.kinds.ceph.orders import Act, Wait, addresses, answering, ask
+from appliance.kinds.ceph.orders import Act, Wait, addresses, answering, ask, slot_grants
 from appliance.kinds.ceph.there import all_active, drained, live, runs
 from appliance.model.ceph import CephArgs, CephVerb
 from appliance.model.cephstate import CephState, OsdState
@@ -68,27 +68,40 @@ def _found(args: CephArgs, state: CephState | None) -> OsdState | None:
     return live(state, osd_uuid(args.fsid, args.old)) if args.old else None
 
 
+def zap(args: CephArgs, _state: CephState | None) -> Act | Wait:
+    """Free the slots that a destroyed OSD had on devices of others. Its data disk is left as it is: whoever wants to use
+    it again grants its erasure by serial."""
+    if args.host is None or args.old is None:
+        raise ValueError(f"a step zap of {args.name} names no OSD and no machine")
+    order = CephOrder(
+        action=CephAction.ZAP, fsid=args.fsid, daemon=args.daemon, kind="osd", zap=slot_grants(args.fsid, args.old)
+    )
+    return Act(machine=args.host.machine, order=order)
+
+
 def leave(args: CephArgs, state: CephState | None) -> Act | Wait:
-    """A daemon is removed from its machine, then from what the monitors know; an empty bucket from the tree."""
+    """A daemon is removed from its machine, then from what the monitors know; an empty bucket from the tree. A monitor leaves
+    the map first, so that the others never miss it; ``daemons`` are what its machine removes afterwards."""
     if args.service == "bucket":
         return ask(args, state, (commands.command("osd crush rm", name=args.daemon, may_fail=(commands.GONE,)),))
     if args.host is None:
         raise ValueError(f"a step leave of {args.name} names no machine")
-    if args.service == "mon" and not _quorum_holds(args, state):
-        return Wait(text=f"without {args.daemon} the monitors would lose their quorum: bring the others back first")
-    if runs(state, args.service, args.daemon):
+    kind = args.service or next(iter(args.daemons), "")
+    if args.service == "mon":
+        if not _quorum_holds(args, state):
+            return Wait(text=f"without {args.daemon} the monitors would have no quorum: bring the others back first")
+        return ask(args, state, (commands.command("mon remove", name=args.daemon, may_fail=(commands.GONE,)),))
+    if args.daemons or runs(state, kind, args.daemon):
         order = CephOrder(
             action=CephAction.REMOVE,
             fsid=args.fsid,
             daemon=args.daemon,
-            kind=args.service,
+            kind=kind,
             address=args.host.address,
             monitors=addresses(args, state),
         )
         return Act(machine=args.host.machine, order=order)
-    if args.service == "mon":
-        return ask(args, state, (commands.command("mon remove", name=args.daemon, may_fail=(commands.GONE,)),))
-    return ask(args, state, commands.remove_key(of_daemon(args.service, args.daemon)[0]))
+    return ask(args, state, commands.remove_key(of_daemon(kind, args.daemon)[0]))
 
 
 def _quorum_holds(args: CephArgs, state: CephState | None) -> bool:

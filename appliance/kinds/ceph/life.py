@@ -19,7 +19,7 @@ def leaving(former: Former) -> None:
     standing = former.last
     gone = list(_gone(former))
     drains = {osd: former.drain(osd, standing) for osd in gone}
-    purged = [_purge(former, osd, drains) for osd in gone]
+    purged = [key for osd in gone for key in _purge(former, osd, drains)]
     left = _daemons(former, (*standing, *purged))
     _buckets(former, (*standing, *purged, *left))
     former.grown += purged
@@ -36,11 +36,12 @@ def _gone(former: Former) -> Iterable[OsdLayout]:
             yield replace(osd, number=found.number)
 
 
-def _purge(former: Former, osd: OsdLayout, drains: dict[OsdLayout, str]) -> str:
-    """After all drains: OSDs that leave together would otherwise fill each other."""
+def _purge(former: Former, osd: OsdLayout, drains: dict[OsdLayout, str]) -> tuple[str, ...]:
+    """After all drains: an OSD that leaves must not be stopped while another one still drains to where it is."""
     args = former.args(CephVerb.PURGE, host=former.hosts.get(osd.machine), daemon=str(osd.number), old=osd)
     key = f"ceph-purge/osd.{osd.number}"
-    return former.add(key, osd.machine, args, drains.values(), deadline=LONG, reversible=False)
+    former.add(key, osd.machine, args, drains.values(), deadline=LONG, reversible=False)
+    return (key, *former.zap(osd, (key,)))
 
 
 def _daemons(former: Former, after: Iterable[str]) -> tuple[str, ...]:
@@ -54,6 +55,10 @@ def _daemons(former: Former, after: Iterable[str]) -> tuple[str, ...]:
         args = former.args(CephVerb.LEAVE, host=host, daemon=host.name, service=service.kind)
         key = f"ceph-leave/{service.kind}/{host.name}"
         found.append(former.add(key, service.machine, args, (*after, *found[-1:]), deadline=SHORT, reversible=False))
+        if service.kind == "mon" and runs(former.state, "mon", host.name):
+            args = former.args(CephVerb.LEAVE, host=host, daemon=host.name, daemons=("mon",))
+            key = f"ceph-clean/mon/{host.name}"
+            found.append(former.add(key, service.machine, args, found[-1:], deadline=SHORT, reversible=False))
     return tuple(found)
 
 

@@ -81,7 +81,13 @@ def grant(machine: str, disk: DiskRef, uuid: str, *, shared: bool) -> DeviceGran
     )
 
 
-def osd_order(fsid: str, osd: OsdLayout, old: OsdLayout | None = None) -> OsdOrder:
+def slot_grants(fsid: str, old: OsdLayout) -> tuple[DeviceGrant, ...]:
+    """To free what a destroyed OSD has on devices that it shared; nothing else of them."""
+    uuid = osd_uuid(fsid, old)
+    return tuple(grant(old.machine, disk, uuid, shared=True) for disk in (old.db, old.wal) if disk is not None)
+
+
+def osd_order(fsid: str, osd: OsdLayout) -> OsdOrder:
     """DB and WAL devices carry other OSDs' slots, and so does a data disk of which this OSD takes half or less."""
     uuid = osd_uuid(fsid, osd)
     several = osd.part > 0 or 0 < 2 * osd.data_size <= osd.data.size
@@ -96,5 +102,4 @@ def osd_order(fsid: str, osd: OsdLayout, old: OsdLayout | None = None) -> OsdOrd
         wal=grant(osd.machine, osd.wal, uuid, shared=True) if osd.wal else None,
         wal_size=osd.wal_size,
         encrypted=osd.encrypted,
-        replaces=osd_uuid(fsid, old) if old else "",
     )
