@@ -51,6 +51,7 @@ class Former:
     choices: tuple[DiskChoice, ...]
     made: list[Step] = field(default_factory=list)
     last: tuple[str, ...] = ()
+    configured: dict[str, str] = field(default_factory=dict)
     grown: list[str] = field(default_factory=list)
 
     # ------------------------------------------------------------ parts that all steps share
@@ -102,18 +103,17 @@ class Former:
         """Everything that is added or changed. Without a host for any monitor nothing can be done."""
         if not self.asker:
             return
-        configured = self._configure()
-        self.last = (*configured, *self._monitors(configured))
-        managers = self._daemons("mgr", CephVerb.MGR, self.last)
-        tree = self._tree((*self.last, *managers))
-        osds = self._osds((*self.last, *managers, *tree))
-        stretch = self._stretch((*self.last, *tree, *osds))
-        pools = self._pools((*self.last, *managers, *tree, *osds, *stretch))
-        self.last = (*self.last, *managers, *tree, *osds, *stretch, *pools)
-        systems = self._filesystems(pools or self.last)
-        servers = self._daemons("mds", CephVerb.MDS, systems or self.last)
-        gateways = self._gateways(pools or self.last)
-        self.last = (*self.last, *systems, *servers, *gateways)
+        self._configure()
+        monitors = self._monitors()
+        managers = self._daemons("mgr", CephVerb.MGR, monitors)
+        ready = self._tree((*monitors, *managers)) or (*monitors, *managers)
+        osds = self._osds(ready)
+        space = self._stretch((*ready, *osds)) or (*ready, *osds)
+        pools = self._pools(space)
+        systems = self._filesystems(pools or space)
+        servers = self._daemons("mds", CephVerb.MDS, systems or pools or space)
+        gateways = self._gateways(pools or space)
+        self.last = (*space, *pools, *systems, *servers, *gateways)
         self.grown += [*osds, *pools, *systems, *gateways]
 
     def finish(self) -> None:
@@ -127,15 +127,17 @@ class Former:
         if self.grown:
             self._verify(settle)
 
-    def _configure(self) -> tuple[str, ...]:
-        found = []
+    def _configure(self) -> None:
         for machine, kinds in self._daemons_of(self.layout).items():
             if machine not in self.hosts or not self._changed(machine, kinds):
                 continue
             host = self.hosts[machine]
             args = self.configuration(self.layout, machine, kinds)
-            found.append(self.add(f"ceph-configure/{host.name}", machine, args, deadline=LONG))
-        return tuple(found)
+            self.configured[machine] = self.add(f"ceph-configure/{host.name}", machine, args, deadline=LONG)
+
+    def own(self, machine: str) -> tuple[str, ...]:
+        """What a daemon of this machine waits for there."""
+        return (self.configured[machine],) if machine in self.configured else ()
 
     def configuration(self, layout: CephLayout, machine: str, kinds: tuple[str, ...]) -> CephArgs:
         memory = {budget.machine: budget.memory_target for budget in layout.budgets}
@@ -181,7 +183,7 @@ class Former:
         host = self.hosts.get(osd.machine)
         return host is not None and osd_made(self.state, self.layout.fsid, osd, host.name)
 
-    def _monitors(self, after: tuple[str, ...]) -> tuple[str, ...]:
+    def _monitors(self) -> tuple[str, ...]:
         """One by one: each waits for the one before it to be in the quorum."""
         found: list[str] = []
         for machine in monitor_machines(self.layout):
@@ -189,7 +191,7 @@ class Former:
                 continue
             host = self.hosts[machine]
             args = self.args(CephVerb.MON, host=host, daemon=host.name, service="mon")
-            found.append(self.add(f"ceph-mon/{host.name}", machine, args, (*after, *found[-1:])))
+            found.append(self.add(f"ceph-mon/{host.name}", machine, args, (*self.own(machine), *found[-1:])))
         return tuple(found)
 
     def _runs(self, kind: str, machine: str) -> bool:
@@ -202,7 +204,8 @@ class Former:
                 continue
             host = self.hosts[service.machine]
             args = self.args(verb, host=host, daemon=host.name, service=kind, realm=realm)
-            found.append(self.add(f"ceph-{kind}/{host.name}", service.machine, args, after))
+            key = f"ceph-{kind}/{host.name}"
+            found.append(self.add(key, service.machine, args, (*self.own(service.machine), *after)))
         return tuple(found)
 
     def _tree(self, after: tuple[str, ...]) -> tuple[str, ...]:
@@ -232,7 +235,7 @@ class Former:
             if host is None or self._made(osd) or not (self._lives(osd) or self._granted(osd)):
                 continue
             old = self._old(osd)
-            waits = (*after, *([previous[osd.machine]] if osd.machine in previous else []))
+            waits = (*self.own(osd.machine), *after, *([previous[osd.machine]] if osd.machine in previous else []))
             if old is not None:
                 waits = (*waits, *self.free(old, waits))
             planned = self._number(osd, old)

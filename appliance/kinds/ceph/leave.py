@@ -80,8 +80,8 @@ def zap(args: CephArgs, _state: CephState | None) -> Act | Wait:
 
 
 def leave(args: CephArgs, state: CephState | None) -> Act | Wait:
-    """A daemon is removed from its machine, then from what the monitors know; an empty bucket from the tree. A monitor leaves
-    the map first, so that the others never miss it; ``daemons`` are what its machine removes afterwards."""
+    """A daemon is removed from its machine, then from what the monitors know; an empty bucket from the tree. A monitor
+    leaves the map first, so that the others never miss it; ``daemons`` are what its machine removes afterwards."""
     if args.service == "bucket":
         return ask(args, state, (commands.command("osd crush rm", name=args.daemon, may_fail=(commands.GONE,)),))
     if args.host is None:

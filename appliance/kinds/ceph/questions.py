@@ -21,9 +21,11 @@ QUESTIONS = (
 
 
 def questions(state: CephState | None = None) -> tuple[MonCommand, ...]:
-    """The manager is only asked when ``state``, what was seen last, has one: without one it would never answer. Its
-    answer comes last and says how full OSDs are; without it no disk is known to be drained."""
+    """The manager is only asked when ``state``, what was seen last, has one: without one it would never answer."""
     asked = [command(name, key=NOTES) if name == "config-key dump" else command(name) for name in QUESTIONS]
-    if state is not None and state.managers:
-        asked.append(command("osd df", manager=True, output_method="plain"))
-    return tuple(asked)
+    return (*asked, *(manager_questions() if state is not None and state.managers else ()))
+
+
+def manager_questions() -> tuple[MonCommand, ...]:
+    """How full OSDs are; the answers follow those of the monitors. Without them no disk is known to be drained."""
+    return (command("osd df", manager=True, output_method="plain"),)
