@@ -42,7 +42,10 @@ def _once(rules: Sequence[str]) -> str:
         if not names:
             return "every rule is there"
         text.write_text(whole, encoding="utf-8")
-        run(["crushtool", "-c", str(text), "-o", str(new)], timeout=60)
+        made = run(["crushtool", "-c", str(text), "-o", str(new)], check=False, timeout=60)
+        if made.code != 0:
+            said = f"{made.stdout}{made.stderr}".strip()[-300:]
+            raise CephError(f"crushtool does not compile {', '.join(names)}: {said}; is there an OSD of its class?")
         done = run([*CEPH, "osd", "setcrushmap", str(version), "-i", str(new)], check=False, timeout=60)
         if done.code == 0:
             return f"rules {', '.join(names)} added"

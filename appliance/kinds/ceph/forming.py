@@ -108,7 +108,8 @@ class Former:
         managers = self._daemons("mgr", CephVerb.MGR, monitors)
         ready = self._tree((*monitors, *managers)) or (*monitors, *managers)
         osds = self._osds(ready)
-        space = self._stretch((*ready, *osds)) or (*ready, *osds)
+        rules = self._rules((*ready, *osds)) or (*ready, *osds)
+        space = self._stretch(rules) or rules
         pools = self._pools(space)
         systems = self._filesystems(pools or space)
         servers = self._daemons("mds", CephVerb.MDS, systems or pools or space)
@@ -209,15 +210,21 @@ class Former:
         return tuple(found)
 
     def _tree(self, after: tuple[str, ...]) -> tuple[str, ...]:
-        """Buckets and rules, and keys of those who use Ceph; before the first OSD starts."""
+        """Buckets, and keys of those who use Ceph; before the first OSD starts, so that none ever hangs elsewhere."""
         layout = self.layout
-        rules = tuple(rule.name for rule in layout.rules)
         told = {BOOTSTRAP_ENTITY: BOOTSTRAP} | users(layout)
         known = all(noted(self.state, entity, caps) for entity, caps in told.items())
-        if known and tree_made(self.state, layout.buckets, rules):
+        if known and tree_made(self.state, layout.buckets, ()):
             return ()
-        args = self.args(CephVerb.TREE, buckets=layout.buckets, rules=layout.rules, keys=tuple(self._key_words()))
+        args = self.args(CephVerb.TREE, buckets=layout.buckets, keys=tuple(self._key_words()))
         return (self.add("ceph-tree", self.asker, args, after),)
+
+    def _rules(self, after: tuple[str, ...]) -> tuple[str, ...]:
+        """After the OSDs: a rule can't name a device class before an OSD of it is there. Before the pools that name them."""
+        rules = self.layout.rules
+        if tree_made(self.state, (), (rule.name for rule in rules)):
+            return ()
+        return (self.add("ceph-rules", self.asker, self.args(CephVerb.TREE, rules=rules), after),)
 
     def _key_words(self) -> Iterable[str]:
         """``block:vms``, ``block:vms-metadata:vms-data``, ``file:fs``: what users' keys are for."""
