@@ -79,9 +79,13 @@ def pool_made(state: CephState | None, pool: PoolLayout) -> bool:
         and found.pg_num >= pool.pg_num
         and pool.application in found.applications
         and found.autoscale == "on"
-        and abs(found.share - pool.share) <= SHARE
+        and same_share(pool, found)
         and found.erasure == (profile(pool) if pool.erasure else "")
     )
+
+
+def same_share(pool: PoolLayout, found: PoolState) -> bool:
+    return abs(found.share - pool.share) <= SHARE
 
 
 def tree_made(state: CephState | None, buckets: Iterable[Bucket], rules: Iterable[str]) -> bool:
