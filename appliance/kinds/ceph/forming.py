@@ -118,12 +118,14 @@ class Former:
         self.grown += [*osds, *pools, *systems, *gateways]
 
     def finish(self) -> None:
-        """Everything clean again, and the services used once. Only after something changed."""
-        rule = manager_rule((one.name for one in self.layout.rules), self.layout.pools)
+        """Everything clean again, and the services used once. Only after something changed. Stretch mode gave the manager's
+        pool its rule."""
+        rules = () if self.layout.stretch else (one.name for one in self.layout.rules)
+        rule = manager_rule(rules, self.layout.pools)
         right = manager_pool_right(self.state, rule)
         if not self.asker or (not self.made and (self.state is None or right)):
             return
-        args = self.args(CephVerb.SETTLE, service="" if self.layout.stretch else rule)
+        args = self.args(CephVerb.SETTLE, service=rule)
         settle = self.add("ceph-settle", self.asker, args, (step.key for step in tuple(self.made)), deadline=SETTLE)
         if self.grown:
             self._verify(settle)

@@ -48,7 +48,7 @@ def text(scene: Scene, fake: Fake) -> str:
             lines += ["", f"# {key}"]
         last = key
         lines += _order(machine, order)
-    left = steps_of(scene, fake.state)
+    left = steps_of(replace(scene, before=scene.layout), fake.state)
     lines += ["", f"# afterwards: {len(left)} steps"]
     return "\n".join(lines) + "\n"
 
@@ -180,7 +180,6 @@ def test_steps_and_commands(name: str, golden: Golden) -> None:
 def test_nothing_is_left_to_do(name: str) -> None:
     made, fake = SCENES[name]()
     fake.run(steps_of(made, fake.state))
-    assert steps_of(made, fake.state) == ()
     assert steps_of(replace(made, before=made.layout), fake.state) == ()
 
 
@@ -227,7 +226,7 @@ def test_a_number_that_a_stranger_has_is_left_to_it() -> None:
     steps = steps_of(made, fake.state)
     assert sorted(step.ceph.osd.number for step in steps if step.ceph and step.ceph.osd) == [9, 10]
     fake.run(steps)
-    assert steps_of(made, fake.state) == ()
+    assert steps_of(replace(made, before=made.layout), fake.state) == ()
     assert fake.state is not None and stranger in fake.state.osds
 
 
