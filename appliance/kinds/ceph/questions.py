@@ -1,0 +1,33 @@
+"""What the monitors (and the manager) are asked. Nothing of it changes anything, and no answer holds a secret."""
+
+from __future__ import annotations
+
+from agent.cephorder import MonCommand
+from appliance.kinds.ceph.commands import NOTES, command
+from appliance.model.cephstate import CephState
+
+QUESTIONS = (
+    "status",
+    "mon dump",
+    "mgr dump",
+    "osd dump",
+    "osd tree",
+    "osd crush rule dump",
+    "fs dump",
+    "config-key dump",
+)
+"""Answered by the monitors alone, also while there is no manager."""
+MANAGER_QUESTIONS = ("service dump", "osd df")
+"""Never answered while no manager was ever there, the first too although a monitor answers it (seen on 18.2.7)."""
+
+
+def questions(state: CephState | None = None) -> tuple[MonCommand, ...]:
+    """With `manager_questions` when ``state``, what was seen last, has a manager."""
+    asked = [command(name, key=NOTES) if name == "config-key dump" else command(name) for name in QUESTIONS]
+    return (*asked, *(manager_questions() if state is not None and state.managers else ()))
+
+
+def manager_questions() -> tuple[MonCommand, ...]:
+    """Which gateways there are, and how full OSDs are; the answers follow those to the others. Without them no gateway is
+    known to run, and no disk to be drained."""
+    return (command("service dump"), command("osd df", manager=True, output_method="plain"))
