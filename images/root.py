@@ -78,7 +78,7 @@ def _from_lock(cache: Cache, recipe: OsRecipe, lock: Lock, progress: Progress) -
 def _build(cache: Cache, recipe: OsRecipe, lock: Lock, out: Path, progress: Progress) -> None:
     paths = AptRoot(cache).download(lock.debs, progress)
     with cache.scratch() as scratch:
-        _write_repository(lock.debs, paths, scratch / "repository")
+        write_repository(lock.debs, paths, scratch / "repository")
         _write_overlay(recipe, scratch / "overlay")
         tar = scratch / "root.tar"
         progress(f"{recipe.name}: install {len(lock.debs)} packages", 0.0)
@@ -141,7 +141,7 @@ def _bootstrap(recipe: OsRecipe, lock: Lock, scratch: Path, tar: Path) -> None:
         raise ToolError(f"the root image could not be built: {error}{hint}") from error
 
 
-def _write_repository(debs: tuple[Deb, ...], paths: tuple[Path, ...], folder: Path) -> None:
+def write_repository(debs: tuple[Deb, ...], paths: tuple[Path, ...], folder: Path) -> None:
     """A flat repository (sources.list(5)) with exactly the packages of the lock: links, and their own index stanzas."""
     folder.mkdir()
     stanzas = []
