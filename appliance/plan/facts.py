@@ -12,10 +12,16 @@ from itertools import zip_longest
 
 from agent.wire import Disk
 from appliance.model.ceph import OsdLayout
+from appliance.model.machine import Phase
 from appliance.model.observed import Observed, ObservedMachine
 from appliance.model.plan import Desired, DiskFate, Fact, Step
+from appliance.plan import cephsteps
 from appliance.plan.bound import Bound, pieces
 from hwprofiles.normal import serial_key
+
+
+_IN_SERVICE = {Phase.MEMBER: Phase.DEPLOYED}
+"""A machine becomes a member while the plan is carried out that makes it one."""
 
 
 def machine_facts(machine: ObservedMachine, written: Iterable[str]) -> list[Fact]:
@@ -32,7 +38,7 @@ def machine_facts(machine: ObservedMachine, written: Iterable[str]) -> list[Fact
         sizes.append(f"{key}:{disk.size}")
     values = {
         "policy": machine.machine.policy.value,
-        "phase": machine.machine.phase.value,
+        "phase": _IN_SERVICE.get(machine.machine.phase, machine.machine.phase).value,
         "architecture": inventory.architecture,
         "firmware": inventory.firmware.value,
         "disks": " ".join(sorted(sizes)),
@@ -104,7 +110,18 @@ def assigned_keys(osds: Iterable[OsdLayout]) -> dict[str, list[str]]:
     found: dict[str, dict[str, None]] = {}
     for osd in osds:
         keys = found.setdefault(osd.machine, {})
-        for disk in (osd.data, osd.db):
+        for disk in (osd.data, osd.db, osd.wal):
             if disk is not None:
                 keys[f"{serial_key(disk.serial)}/{disk.wwn.lower()}"] = None
+    return {machine: list(keys) for machine, keys in found.items()}
+
+
+def written_keys(steps: Iterable[Step]) -> dict[str, list[str]]:
+    """`disk_key` of the disks that steps of Ceph write, by machine; an empty list for a machine that is told something
+    but keeps its disks."""
+    found: dict[str, dict[str, None]] = {}
+    for step in steps:
+        found.setdefault(step.machine, {})
+        for machine, serial, wwn in cephsteps.written_keys(step):
+            found.setdefault(machine, {})[f"{serial}/{wwn}"] = None
     return {machine: list(keys) for machine, keys in found.items()}
