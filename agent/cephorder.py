@@ -136,6 +136,7 @@ class CephOrder:
     check: str = ""
     service: str = ""
     store: ObjectStore | None = None
+    rules: tuple[str, ...] = ()
 
     @property
     def grants(self) -> tuple[DeviceGrant, ...]:
