@@ -76,8 +76,8 @@ class DeviceGrant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OsdOrder:
-    """One OSD. ``number`` is the id that it must get, ``uuid`` its own (the same after a retry). Sizes are bytes, 0 means the
-    whole device. ``backend`` is ``lvm`` (ceph-volume lvm) or ``raw`` (no device mapper)."""
+    """One OSD. ``number`` is the id that it must get, ``uuid`` its own (the same after a retry). Sizes are bytes, 0 means
+    the whole device. ``backend`` is ``lvm`` (ceph-volume lvm) or ``raw`` (no device mapper)."""
 
     number: int
     uuid: str

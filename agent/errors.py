@@ -12,11 +12,15 @@
     ├── OrderRefusedError          an order that this agent must not carry out (orders.py)
     ├── OrderWithdrawnError        the appliance no longer wants what we are doing (progress.py)
     ├── DiskRefusedError           the disk guard says no (act/guard.py, act/disk.py)
-    └── InstallError               the install failed after it began (act/)
-        └── ImageError             the root image could not be fetched, verified or unpacked
+    ├── InstallError               the install failed after it began (act/)
+    │   └── ImageError             the root image could not be fetched, verified or unpacked
+    └── CephError                  an order for Ceph could not be carried out (act/ceph*.py)
+        └── CephAnswerError        a monitor said no; carries the answers up to there
 """
 
 from __future__ import annotations
+
+from agent.cephorder import MonAnswer
 
 
 class AgentError(Exception):
@@ -66,3 +70,15 @@ class InstallError(AgentError):
 
 class ImageError(InstallError):
     """The root image could not be fetched, verified or unpacked."""
+
+
+class CephError(AgentError):
+    """An order for Ceph could not be carried out. The same order again is safe, and goes on where it stopped."""
+
+
+class CephAnswerError(CephError):
+    """A command to the monitors failed. ``answers`` (`agent.cephorder.MonAnswer`) are all up to and with that one."""
+
+    def __init__(self, message: str, answers: tuple[MonAnswer, ...]) -> None:
+        super().__init__(message)
+        self.answers = answers

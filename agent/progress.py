@@ -9,7 +9,7 @@ from agent.client import AgentClient
 from agent.console import Console
 from agent.errors import OrderWithdrawnError, RefusedError, TransportError, UnauthorisedError
 from agent.patience import Patience
-from agent.wire import Order, Progress, ProgressState
+from agent.wire import MonAnswer, Order, Progress, ProgressState
 
 PERIOD = 3.0
 """Seconds between two reports within one stage."""
@@ -44,11 +44,11 @@ class Reporter:
         except TransportError as error:
             self.console.line(f"progress not delivered: {error}")
 
-    def last(self, state: ProgressState, message: str) -> Progress:
+    def last(self, state: ProgressState, message: str, answers: tuple[MonAnswer, ...] = ()) -> Progress:
         """The last word on this order; `deliver` sends it."""
         if state is ProgressState.DONE:
             self.fraction = 1.0
-        return self._progress(state, message)
+        return self._progress(state, message, answers)
 
     def deliver(self, progress: Progress) -> bool:
         """Blocks until the appliance took it (True) or refused it (False). Raises `UnauthorisedError`."""
@@ -67,7 +67,7 @@ class Reporter:
                 self.patience.reset()
                 return True
 
-    def _progress(self, state: ProgressState, message: str) -> Progress:
+    def _progress(self, state: ProgressState, message: str, answers: tuple[MonAnswer, ...] = ()) -> Progress:
         return Progress(
             order=self.order.id,
             fence=self.order.fence,
@@ -75,4 +75,5 @@ class Reporter:
             stage=self.stage,
             fraction=self.fraction,
             message=message,
+            answers=answers,
         )

@@ -15,6 +15,7 @@ from agent.console import Console
 from agent.document import WireError, decode
 from agent.errors import (
     AgentError,
+    CephAnswerError,
     DiskRefusedError,
     OrderRefusedError,
     TransportError,
@@ -23,6 +24,9 @@ from agent.errors import (
 from agent.orders import Gate, verify
 from agent.patience import Patience, StopRequest
 from agent.progress import Reporter
+
+REBOOTS = frozenset({wire.OrderKind.INSTALL, wire.OrderKind.REBOOT})
+"""Orders that end in a new boot. A machine of Ceph keeps running."""
 
 
 class Actions(Protocol):
@@ -36,6 +40,12 @@ class Actions(Protocol):
 
     def prepare_reboot(self, body: wire.RebootOrder) -> str:
         """What must happen before; returns the message."""
+        ...
+
+    def ceph(
+        self, order: wire.Order, body: wire.CephOrder, client: AgentClient, reporter: Reporter
+    ) -> tuple[str, tuple[wire.MonAnswer, ...]]:
+        """Returns the message of success and the monitors' answers. Raises like `install`."""
         ...
 
     def reboot(self) -> None:
@@ -72,12 +82,15 @@ class Worker:
         last = self._perform(order, reporter)
         self.gate.finished[order.id] = last
         self.console.line(f"order={order.id} {last.state}: {last.message}")
-        if reporter.deliver(last) and last.state is wire.ProgressState.DONE:
+        if reporter.deliver(last) and last.state is wire.ProgressState.DONE and order.kind in REBOOTS:
             self.actions.reboot()
 
     def _perform(self, order: wire.Order, reporter: Reporter) -> wire.Progress:
+        answers: tuple[wire.MonAnswer, ...] = ()
         try:
-            if order.install is not None:
+            if order.ceph is not None:
+                message, answers = self.actions.ceph(order, order.ceph, self.client, reporter)
+            elif order.install is not None:
                 message = self.actions.install(order, order.install, self.client, reporter, self.order_key)
             else:
                 message = self.actions.prepare_reboot(order.reboot or wire.RebootOrder())
@@ -85,6 +98,8 @@ class Worker:
             raise
         except (OrderRefusedError, DiskRefusedError) as error:
             return reporter.last(wire.ProgressState.REFUSED, str(error))
+        except CephAnswerError as error:
+            return reporter.last(wire.ProgressState.FAILED, str(error), error.answers)
         except AgentError as error:
             return reporter.last(wire.ProgressState.FAILED, str(error))
         except OSError as error:
@@ -92,7 +107,7 @@ class Worker:
         except Exception as error:  # a bug of ours ends this order, not the agent
             traceback.print_exc(file=sys.stderr)
             return reporter.last(wire.ProgressState.FAILED, f"internal error: {type(error).__name__}: {error}")
-        return reporter.last(wire.ProgressState.DONE, message)
+        return reporter.last(wire.ProgressState.DONE, message, answers)
 
     def _refuse(self, signed: wire.SignedOrder, reason: str) -> None:
         """Say no. The id is read without trusting it: it only goes back to the appliance that sent it."""

@@ -13,10 +13,12 @@ from agent.client import AgentClient
 from agent.errors import AgentError, OrderRefusedError
 from agent.patience import Patience
 from agent.probe import board
+from agent.probe.disks import disks
+from agent.probe.machine import look
 from agent.probe.tree import Tree
 from agent.progress import Reporter
 from agent.run import run
-from agent.wire import Firmware, InstallOrder, Order, RebootOrder, SiteBundle
+from agent.wire import CephOrder, Firmware, InstallOrder, MonAnswer, Order, RebootOrder, SiteBundle
 
 RESTART = 0x01234567  # LINUX_REBOOT_CMD_RESTART
 
@@ -41,6 +43,11 @@ class ImageActions:
             tree=self.tree,
         ).run()
 
+    def ceph(
+        self, order: Order, body: CephOrder, client: AgentClient, reporter: Reporter
+    ) -> tuple[str, tuple[MonAnswer, ...]]:
+        raise OrderRefusedError("this machine runs the agent image: Ceph needs an installed system")
+
     def prepare_reboot(self, body: RebootOrder) -> str:
         return prepare_reboot(self.tree, body)
 
@@ -54,12 +61,27 @@ class ImageActions:
 
 @dataclass(slots=True, kw_only=True)
 class InstalledActions:
-    """A service of the installed system: observes, and reboots when ordered."""
+    """A service of the installed system: observes, and carries out orders that leave the system as it is."""
 
     tree: Tree = field(default_factory=Tree)
 
     def install(self, order: Order, body: InstallOrder, client: AgentClient, reporter: Reporter, order_key: str) -> str:
         raise OrderRefusedError("an installed system does not install itself: boot the machine from the network")
+
+    def ceph(
+        self, order: Order, body: CephOrder, client: AgentClient, reporter: Reporter
+    ) -> tuple[str, tuple[MonAnswer, ...]]:
+        from agent.act.ceph import Systemd, perform  # noqa: PLC0415 - most machines are never asked
+
+        return perform(
+            body,
+            order.machine,
+            order.plan,
+            lambda: disks(self.tree, look, lambda _node, _transport: None)[0],
+            lambda name: client.secret(name, order.id),
+            Systemd(),
+            reporter.running,
+        )
 
     def prepare_reboot(self, body: RebootOrder) -> str:
         return prepare_reboot(self.tree, body)

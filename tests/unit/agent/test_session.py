@@ -42,6 +42,14 @@ class FakeActions:
     def prepare_reboot(self, body: wire.RebootOrder) -> str:
         return "rebooting"
 
+    def ceph(
+        self, order: wire.Order, body: wire.CephOrder, client: Any, reporter: Any
+    ) -> tuple[str, tuple[wire.MonAnswer, ...]]:
+        self.installs.append(order.id)
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome, (wire.MonAnswer(code=0, output=client.secret("key", order.id)),)
+
     def reboot(self) -> None:
         self.reboots += 1
         self.on_reboot()
