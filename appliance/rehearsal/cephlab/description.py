@@ -58,20 +58,20 @@ class LabDescription:
 
     hosts: tuple[LabHost, ...]
     racks: tuple[Rack, ...] = ()
-    public: IPv4Network = IPv4Network("10.77.1.0/24")
-    cluster: IPv4Network = IPv4Network("10.77.2.0/24")
+    public: str = "10.77.1.0/24"
+    cluster: str = "10.77.2.0/24"
     mtu: int = 9000
     rate: str = ""
     small: bool = True
 
-    def address(self, network: IPv4Network, host: str) -> str:
-        """The address of a host by its place in the description; KeyError when there is no such host."""
+    def address(self, network: str, host: str) -> str:
+        """The address of a host in ``public`` or ``cluster`` by its place here; KeyError when there is no such host."""
         if host == APPLIANCE:
-            return str(network[-2])
+            return str(IPv4Network(network)[-2])
         names = [item.name for item in self.hosts]
         if host not in names:
             raise KeyError(host)
-        return str(network[names.index(host) + 1])
+        return str(IPv4Network(network)[names.index(host) + 1])
 
 
 def even(

@@ -129,6 +129,15 @@ class Host:
                 env=plain(self.environment()),
             )
 
+    def write(self, path: str, text: str, *, mode: int = 0o644, owner: str = "root") -> None:
+        """Write a text file in the running host, with the folders above it."""
+        script = 'mkdir -p "${1%/*}" && umask 077 && cat > "$1" && chmod "$2" "$1" && chown "$3" "$1"'
+        self.run(["sh", "-ec", script, "sh", path, f"{mode:o}", f"{owner}:{owner}"], input=text.encode())
+
+    def daemon(self, verb: str, kind: str = "", name: str = "") -> None:
+        """``start``, ``stop`` or ``restart`` a daemon, or ``boot`` all that belong to the host (see `daemons`)."""
+        self.run(["python3", "/opt/rackseed/lab/daemons.py", verb, *([kind, name] if kind else [])])
+
     def read(self, path: str) -> str:
         """A text file of the host, also while it is off; empty when it was never written there."""
         try:

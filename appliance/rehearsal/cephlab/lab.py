@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from agent.document import decode, encode
+from appliance.rehearsal.cephlab.daemons import ENABLED
 from appliance.rehearsal.cephlab.description import APPLIANCE, LabDescription, LabDisk, LabHost
 from appliance.rehearsal.cephlab.disks import Attached, attach, detach
 from appliance.rehearsal.cephlab.host import Host
@@ -110,11 +111,13 @@ class CephLab:
         return host
 
     def boot(self, name: str) -> Host:
-        """Start a host that is off, with its ports; its daemons are not started (see `drills.start`)."""
+        """Start a host that is off, with its ports and the daemons that belong to it."""
         host = self.host(name)
         if host.off:
             host.boot()
             self.switches.plug(name, host.pid)
+            if (host.folder / "upper" / ENABLED.relative_to("/")).is_dir():
+                host.daemon("boot")
         return host
 
     def add_host(self, description: LabHost) -> Host:

@@ -49,7 +49,7 @@ class Switches:
             make = f"link add {peer} mtu {description.mtu} type veth peer name {plane} mtu {description.mtu} netns {pid}"
             self._ip([make, f"link set {peer} master {plane} up"])
             network = description.public if plane is Plane.PUBLIC else description.cluster
-            address = f"{description.address(network, host)}/{network.prefixlen}"
+            address = f"{description.address(network, host)}/{network.partition('/')[2]}"
             self._ip([f"addr add {address} dev {plane}", f"link set {plane} up"], pid)
             if description.rate:
                 self._shape(pid, plane)
