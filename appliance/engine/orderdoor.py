@@ -139,7 +139,9 @@ class OrderDoor:
         if row is None or layout is None:
             return None
         forming = {
-            step.machine: step.key for step in row.plan.steps if step.ceph is not None and step.ceph.verb is CephVerb.MON
+            step.machine: step.key
+            for step in row.plan.steps
+            if step.ceph is not None and step.ceph.verb is CephVerb.MON
         }
         monitors = tuple(service.machine for service in layout.services if service.kind == "mon")
         self._cluster = Cluster(plan=plan_hash, fsid=layout.fsid, monitors=monitors, forming=forming)

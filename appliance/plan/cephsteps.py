@@ -1,8 +1,8 @@
 """Steps that form the planned Ceph, and which disks they write.
 
-Only a dedicated cluster on machines that this appliance installed with Debian is formed. The first time all its machines have
-to be installed: where monitors are is decided once. Later, what is there is worked on, and the rest is waited for. A
-machine is told something only when its installed system reports to us, so a plan that installs it can't form Ceph on it, too.
+Only a dedicated cluster on machines that this appliance installed with Debian is formed. The first time all its machines
+have to be installed: where monitors are is decided once. Later, what is there is worked on, and the rest is waited for. A
+machine is told something only when its installed system reports to us, so a plan that installs it does not form Ceph on it.
 """
 
 from __future__ import annotations
@@ -46,9 +46,10 @@ class CephWork:
 def ceph_work(
     site: Site,
     desired: Desired,
-    before: CephLayout | None,
     placed: Sequence[Candidate],
     choices: tuple[DiskChoice, ...],
+    *,
+    before: CephLayout | None,
     state: CephState | None,
 ) -> CephWork:
     """What is to be done now. ``before`` is the layout that was accepted last, ``state`` what Ceph said of itself last."""

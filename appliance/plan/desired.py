@@ -79,7 +79,7 @@ def desire(ground: Ground) -> Layout:
     )
     ceph = _ceph(ground, placed, grouped)
     desired = Desired(nodes=nodes, clusters=grouped.clusters, ceph=ceph.layout, backbone=backbone)
-    work = ceph_work(site, desired, standing.ceph, placed, ceph.choices, ground.state)
+    work = ceph_work(site, desired, placed, ceph.choices, before=standing.ceph, state=ground.state)
     return Layout(
         desired=replace(desired, availability=availability(site, desired, placed)),
         allocations={one.id: one.given for one in placed},
@@ -150,6 +150,4 @@ def _missing(site: Site, spec: CephSpec, grouped: ClusterPlan, unplaced: Sequenc
 
 def _later(desired: Desired) -> list[Wait]:
     """What no step of this version forms."""
-    return [
-        Wait(about=cluster.name, reason=WaitReason.NOT_EXECUTABLE, text=LATER) for cluster in desired.clusters
-    ]
+    return [Wait(about=cluster.name, reason=WaitReason.NOT_EXECUTABLE, text=LATER) for cluster in desired.clusters]

@@ -370,6 +370,4 @@ def step_text(args: CephArgs) -> str:
     disk = serial_key(layout.data.serial) or layout.data.wwn if layout else ""
     pool = args.pool.name if args.pool else ""
     text = _STEPS.get(args.verb, args.verb.value)
-    return text.format(
-        daemons=", ".join(args.daemons), daemon=args.daemon, disk=disk, pool=pool, service=args.service
-    )
+    return text.format(daemons=", ".join(args.daemons), daemon=args.daemon, disk=disk, pool=pool, service=args.service)

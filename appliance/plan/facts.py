@@ -19,7 +19,6 @@ from appliance.plan import cephsteps
 from appliance.plan.bound import Bound, pieces
 from hwprofiles.normal import serial_key
 
-
 _IN_SERVICE = {Phase.MEMBER: Phase.DEPLOYED}
 """A machine becomes a member while the plan is carried out that makes it one."""
 

@@ -122,8 +122,8 @@ def touched(connection: Connection, machine: str, *, since: float) -> bool:
 
 
 def forget(connection: Connection, machine: str, step: str, *, below: int) -> None:
-    """Remove what the machine was told for ``step`` (of any plan) with a fence below ``below``. The highest fence of a machine
-    must stay: fences never fall."""
+    """Remove what the machine was told for ``step`` (of any plan) with a fence below ``below``. The highest fence of a
+    machine must stay: fences never fall."""
     here = (_table.c.machine == machine, _table.c.step == step, _table.c.fence < below)
     connection.execute(delete(_table).where(*here))
 

@@ -17,9 +17,9 @@ def one_disk_one_step(scene: Scene) -> Findings:
         if count > 1:
             yield who[1] or who[2], f"{count} steps write this disk"
     systems = {scene.identity(disk.machine, disk) for disk in written}
-    for who, (step, name) in scene.formed.items():
-        if who in systems:
-            yield name, f"{step} writes the system disk that another step installs on"
+    for where, (key, name) in scene.formed.items():
+        if where in systems:
+            yield name, f"{key} writes the system disk that another step installs on"
 
 
 @rule(ERROR, "plan again: the machine has moved on since")

@@ -27,8 +27,8 @@ from agent.wire import (
 from appliance.effects.authority import Authority
 from appliance.effects.clock import FakeClock
 from appliance.effects.secrets import SecretBox
-from appliance.engine.orderdoor import OrderDoor
 from appliance.engine.engine import Engine
+from appliance.engine.orderdoor import OrderDoor
 from appliance.engine.registry import Tools, registry
 from appliance.model.machine import Machine, MachineEvent
 from appliance.model.plan import DiskChoice, DiskFate, HostConfig, InstallArgs, NicConfig, Plan, Step, StepKind
