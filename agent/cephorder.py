@@ -120,7 +120,10 @@ class CephOrder:
     ``stop`` and ``remove``; for ``configure`` the types that will run here, with spaces between (``mon osd``).
     ``monitors`` are addresses of monitors that answer already (``10.0.0.1``), empty for the very first one. ``check`` is a
     pool or file system with ``service`` (`appliance.model.ceph.Service`) for ``check``; that of objects goes to the gateway
-    at ``address`` (``10.0.0.1:7480``). ``files`` and ``secrets`` are written first by every action."""
+    at ``address`` (``10.0.0.1:7480``). ``files`` and ``secrets`` are written first by every action.
+    ``rules`` (of an ``ask``, after its commands) are CRUSH rules in crushtool's language (``rule NAME { id … }``), put into
+    the live map when it has none of that name: no command makes a rule of several ``choose`` steps, or one that says
+    how often it may draw."""
 
     action: CephAction
     fsid: str

@@ -1,0 +1,35 @@
+"""The kind ``ceph``: formed from a planned layout, and kept by its verbs of life. Pure.
+
+How a step is carried out: `done` of a step is asked with what Ceph says of itself. While it is false, `act`
+says what to tell which machine, or what is waited for. After an order has ended, both are asked again: the same order as
+before means that its effect is not to be seen yet (wait, and tell it again after a while), another one is the next part of
+the step. A few steps leave nothing to see (`by_order`): they are done when the order of theirs has ended well.
+"""
+
+from appliance.kinds.ceph.acts import Act, Wait, act
+from appliance.kinds.ceph.capacity import drain_seconds, may_leave
+from appliance.kinds.ceph.done import by_order, done
+from appliance.kinds.ceph.keys import KeyKind, KeySpec, keys
+from appliance.kinds.ceph.names import osd_uuid
+from appliance.kinds.ceph.parse import AnswerError, parse
+from appliance.kinds.ceph.questions import manager_questions, questions
+from appliance.kinds.ceph.steps import steps
+
+__all__ = [
+    "Act",
+    "AnswerError",
+    "KeyKind",
+    "KeySpec",
+    "Wait",
+    "act",
+    "by_order",
+    "done",
+    "drain_seconds",
+    "keys",
+    "manager_questions",
+    "may_leave",
+    "osd_uuid",
+    "parse",
+    "questions",
+    "steps",
+]

@@ -1,0 +1,150 @@
+"""What to tell which machine now, so that a step's effect comes. Long work has several parts: each is one order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from agent.cephorder import CephAction, CephOrder, MonCommand
+from appliance.kinds.ceph import commands, conf, keys, leave, serve
+from appliance.kinds.ceph.done import args_of, told_keys
+from appliance.kinds.ceph.names import osd_uuid
+from appliance.kinds.ceph.orders import Act, Wait, addresses, answering, ask, configuration, osd_order
+from appliance.kinds.ceph.there import live, misplaced, noted
+from appliance.model.ceph import CephArgs, CephHost, CephVerb, OsdLayout
+from appliance.model.cephstate import CephState, OsdState
+from appliance.model.plan import Step
+
+__all__ = ["Act", "Wait", "act"]
+
+
+def act(step: Step, state: CephState | None) -> Act | Wait:
+    """The next order of a step that is not `done`, or what it waits for. The same arguments always give the same."""
+    args = args_of(step)
+    return _ACTS[args.verb](args, state)
+
+
+def _on(args: CephArgs) -> CephHost:
+    if args.host is None:
+        raise ValueError(f"a step {args.verb} of {args.name} names no machine")
+    return args.host
+
+
+def _configure(args: CephArgs, _state: CephState | None) -> Act:
+    """The file, and keyrings by need: the administrator's where a monitor is, ceph-volume's where OSDs are."""
+    secrets = []
+    if "mon" in args.daemons:
+        secrets.append(keys.admin_keyring(args.fsid))
+    if "osd" in args.daemons:
+        secrets.append(keys.bootstrap_keyring(args.fsid))
+    order = CephOrder(
+        action=CephAction.CONFIGURE,
+        fsid=args.fsid,
+        kind=" ".join(args.daemons),
+        address=_on(args).address,
+        files=(configuration(args),),
+        secrets=tuple(secrets),
+    )
+    return Act(machine=_on(args).machine, order=order)
+
+
+def _monitor(args: CephArgs, state: CephState | None) -> Act | Wait:
+    """The first planned one begins the cluster when none was ever seen; every other joins those that answer."""
+    host, others = _on(args), answering(args, state)
+    first = args.monitors[0].name == host.name
+    if not others and not first:
+        return Wait(text=f"{host.name} joins when another monitor answers: see the step of {args.monitors[0].name}")
+    order = CephOrder(
+        action=CephAction.MON,
+        fsid=args.fsid,
+        daemon=host.name,
+        kind="mon",
+        address=host.address,
+        monitors=tuple(one.address for one in others if one.name != host.name),
+        secrets=(keys.monitor_key(args.fsid), keys.admin_keyring(args.fsid)),
+    )
+    return Act(machine=host.machine, order=order)
+
+
+def _tree(args: CephArgs, state: CephState | None) -> Act | Wait:
+    """Keys, buckets and rules, all before the first OSD starts."""
+    levels = {bucket.name: bucket.level for bucket in args.buckets}
+    told: list[MonCommand] = []
+    for entity, caps in told_keys(args).items():
+        if not noted(state, entity, caps):
+            told += commands.import_key(args.fsid, entity, caps)
+    for bucket, parent in misplaced(state, args.buckets):
+        told += commands.bucket(bucket, parent, levels.get(parent, ""))
+    there = set(state.rules) if state else set()
+    rules = [
+        commands.rule_text(rule.number, rule.name, rule.erasure, rule.steps)
+        for rule in args.rules
+        if rule.name not in there
+    ]
+    return ask(args, state, told, rules)
+
+
+def _osd(args: CephArgs, state: CephState | None) -> Act | Wait:
+    """Made and started on its machine; then put right what it did not get there."""
+    osd, host = args.osd, _on(args)
+    if osd is None:
+        raise ValueError(f"a step osd of {host.name} names no OSD")
+    if not answering(args, state):
+        return ask(args, state, ())
+    found = live(state, osd_uuid(args.fsid, osd))
+    if found is not None and found.up:
+        return ask(args, state, _right(osd, host, found))
+    order = CephOrder(
+        action=CephAction.OSD,
+        fsid=args.fsid,
+        daemon=str(osd.number),
+        kind="osd",
+        address=host.address,
+        monitors=addresses(args, state),
+        secrets=(keys.bootstrap_keyring(args.fsid),),
+        osd=osd_order(args.fsid, osd),
+    )
+    return Act(machine=host.machine, order=order)
+
+
+def _right(osd: OsdLayout, host: CephHost, found: OsdState) -> Iterator[MonCommand]:
+    """The commands that make a running OSD what was planned."""
+    if found.device_class != osd.device_class:
+        yield from commands.class_of(found.number, osd.device_class, found.device_class)
+    if found.host != host.name:
+        yield commands.place_osd(found.number, osd.weight, conf.location(host))
+    if not found.in_:
+        yield commands.command("osd in", ids=[str(found.number)])
+
+
+def _stretch(args: CephArgs, state: CephState | None) -> Act | Wait:
+    """Where each monitor stands, how they elect, then the mode itself. ``sites`` has the tiebreaker last."""
+    told = [commands.command("mon set election_strategy", strategy="connectivity")]
+    told += [commands.command("mon set_location", name=n, args=[f"{level}={where}"]) for n, level, where in args.sites]
+    name, level, _ = args.sites[-1]
+    told.append(
+        commands.command(
+            "mon enable_stretch_mode", tiebreaker_mon=name, new_crush_rule=args.service, dividing_bucket=level
+        )
+    )
+    return ask(args, state, told)
+
+
+_ACTS: Mapping[CephVerb, Callable[[CephArgs, CephState | None], Act | Wait]] = {
+    CephVerb.CONFIGURE: _configure,
+    CephVerb.MON: _monitor,
+    CephVerb.MGR: serve.daemon,
+    CephVerb.MDS: serve.daemon,
+    CephVerb.RGW: serve.daemon,
+    CephVerb.TREE: _tree,
+    CephVerb.OSD: _osd,
+    CephVerb.STRETCH: _stretch,
+    CephVerb.POOL: serve.pool,
+    CephVerb.FILESYSTEM: serve.filesystem,
+    CephVerb.SETTLE: serve.settle,
+    CephVerb.VERIFY: serve.verify,
+    CephVerb.OUT: leave.out,
+    CephVerb.DESTROY: leave.free,
+    CephVerb.PURGE: leave.free,
+    CephVerb.ZAP: leave.zap,
+    CephVerb.LEAVE: leave.leave,
+}

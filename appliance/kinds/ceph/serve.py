@@ -1,0 +1,97 @@
+"""What to tell machines for what serves: managers, pools, file systems, gateways; and to see that all of it works."""
+
+from __future__ import annotations
+
+from agent.cephorder import CephAction, CephOrder, MonCommand, ObjectStore
+from appliance.kinds.ceph import commands, keys
+from appliance.kinds.ceph.conf import bracketed
+from appliance.kinds.ceph.names import GATEWAY_PORT, MANAGER_POOL, access_key, secret
+from appliance.kinds.ceph.orders import Act, Wait, addresses, ask, asker
+from appliance.kinds.ceph.there import manager_pool_right, noted, pool_of, unsettled
+from appliance.model.ceph import CephArgs, Service
+from appliance.model.cephstate import CephState
+
+_ACTIONS = {"mgr": CephAction.MGR, "mds": CephAction.MDS, "rgw": CephAction.RGW}
+
+
+def daemon(args: CephArgs, state: CephState | None) -> Act | Wait:
+    """Its key is made known first, by a machine that may do that; then its own machine makes and starts it."""
+    if args.host is None:
+        raise ValueError(f"a step {args.verb} of {args.name} names no machine")
+    entity, caps = keys.of_daemon(args.service, args.daemon)
+    if not noted(state, entity, caps):
+        return ask(args, state, commands.import_key(args.fsid, entity, caps))
+    order = CephOrder(
+        action=_ACTIONS[args.service],
+        fsid=args.fsid,
+        daemon=args.daemon,
+        kind=args.service,
+        address=args.host.address,
+        monitors=addresses(args, state),
+        secrets=(keys.daemon_keyring(args.fsid, args.service, args.daemon),),
+        store=store(args) if args.realm else None,
+    )
+    return Act(machine=args.host.machine, order=order)
+
+
+def store(args: CephArgs) -> ObjectStore:
+    """The realm, and its first user, of the cluster's name."""
+    return ObjectStore(
+        realm=args.realm,
+        pool=f"{args.realm}.rgw.buckets.data",
+        user=args.name,
+        access=access_key(args.fsid, args.realm),
+        secret=secret(args.fsid, f"s3.{args.realm}"),
+    )
+
+
+def pool(args: CephArgs, state: CephState | None) -> Act | Wait:
+    if args.pool is None:
+        raise ValueError(f"a step pool of {args.name} names no pool")
+    found = pool_of(state, args.pool.name)
+    told: list[MonCommand] = [] if found else list(commands.create_pool(args.pool))
+    if found is not None and found.erasure and not args.pool.erasure:
+        return Wait(text=f"pool {found.name} is coded, the plan wants copies: make one of another name, move the data")
+    if found is not None and found.pg_num < args.pool.pg_num:
+        told.append(commands.grow_pool(args.pool))
+    return ask(args, state, (*told, *commands.set_pool(args.pool)))
+
+
+def filesystem(args: CephArgs, state: CephState | None) -> Act | Wait:
+    """``daemon`` is how many standbys it should have: fewer are a health warning."""
+    metadata, data, coded = args.keys
+    told = [*commands.new_filesystem(args.service, metadata, data, coded)]
+    told.append(commands.command("fs set", fs_name=args.service, var="standby_count_wanted", val=args.daemon))
+    return ask(args, state, told)
+
+
+def settle(args: CephArgs, state: CephState | None) -> Act | Wait:
+    """The manager's own pool gets one of our rules; the rest is waiting."""
+    if state is None:
+        return ask(args, state, ())
+    if not manager_pool_right(state, args.service):
+        return ask(args, state, _manager_pool(args.service))
+    return Wait(text=unsettled(state) or "everything is clean")
+
+
+def _manager_pool(rule: str) -> tuple[MonCommand, ...]:
+    return (commands.command("osd pool set", pool=MANAGER_POOL, var="crush_rule", val=rule),)
+
+
+def verify(args: CephArgs, state: CephState | None) -> Act | Wait:
+    """Written, read and compared from a machine with a monitor: it has what a client needs."""
+    host = asker(args, state)
+    if host is None or args.host is None:
+        return ask(args, state, ())
+    objects = args.service == Service.OBJECT
+    order = CephOrder(
+        action=CephAction.CHECK,
+        fsid=args.fsid,
+        address=f"{bracketed(args.host.address)}:{GATEWAY_PORT}" if objects else "",
+        monitors=addresses(args, state),
+        secrets=(keys.admin_keyring(args.fsid),),
+        check=args.daemon,
+        service=args.service,
+        store=store(args) if objects else None,
+    )
+    return Act(machine=host.machine, order=order)
