@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from agent.act import cephcheck as check
 from agent.act import cephcommands as commands
 from agent.act import cephconfigure as configure
+from agent.act import cephcrush as crush
 from agent.act import cephleave as leave
 from agent.act import cephmonitors as monitors
 from agent.act import cephosds as osds
@@ -19,7 +20,7 @@ from agent.act.cephdaemons import DAEMON, Daemons, Systemd, Tell
 from agent.act.cepherrand import Errand
 from agent.act.cephlvm import Lvm
 from agent.act.cephraw import Raw
-from agent.errors import CephError, OrderRefusedError
+from agent.errors import CephAnswerError, CephError, OrderRefusedError
 from agent.run import CommandError
 from agent.wire import CephAction, CephOrder, Disk, MonAnswer
 
@@ -93,8 +94,14 @@ def _ask(errand: Errand) -> tuple[str, Answers]:
     order = errand.order
     configure.write(order, errand.secrets)
     errand.tell("ask", 0.3, "")
-    answers = commands.ask(order.commands, errand.secrets)
-    return f"{len(answers)} commands answered", answers
+    answers = commands.ask(order.commands, errand.secrets) if order.commands else ()
+    said = [f"{len(answers)} commands answered"] if answers else []
+    if order.rules:
+        try:
+            said.append(crush.add_rules(order.rules))
+        except CephError as error:
+            raise CephAnswerError(str(error), answers) from error
+    return "; ".join(said) or "nothing was asked", answers
 
 
 def _check(errand: Errand) -> str:

@@ -30,6 +30,7 @@ PACKAGES = {
     "rbd": "ceph-common",
     "ceph-mon": "ceph-mon",
     "monmaptool": "ceph-base",
+    "crushtool": "ceph-base",
     "ceph-mgr": "ceph-mgr",
     "ceph-mds": "ceph-mds",
     "ceph-osd": "ceph-osd",

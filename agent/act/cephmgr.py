@@ -1,6 +1,6 @@
 """What Debian 13's ceph-mgr needs so that its modules load.
 
-`mgr_util.py` of Ceph 18.2 begins with ``import bcrypt``; python3-bcrypt 4 is written in Rust, and such modules refuse to load
+`mgr_util.py` of Ceph 18.2 begins with ``import bcrypt``; python3-bcrypt 4 is written in Rust: such modules refuse to load
 in subinterpreters ("PyO3 modules do not yet support subinterpreters"), in which ceph-mgr runs every module of its own. So
 none is loaded: no autoscaler, no balancer, HEALTH_WARN for ever (seen with 18.2.7+ds-1+deb13u1 and bcrypt 4.2.0). Only the
 dashboard hashes passwords, so a stub stands before it on ceph-mgr's own PYTHONPATH.

@@ -142,11 +142,19 @@ def missing(order: CephOrder) -> str:
         others = ", ".join(order.monitors) or "itself"
         return f"it is {said.get('state', 'silent')}, not in the quorum; can it reach {others}?"
     shown = str(mine[0].get("public_addr", mine[0].get("addr", "")))
-    if order.address and order.address not in shown:
+    if order.address and host_of(shown) != ipaddress.ip_address(order.address):
         raise CephError(
             f"mon.{order.daemon} announces {shown}, the plan says {order.address}: set `public_addr` in [mon.{order.daemon}]"
         )
     return ""
+
+
+def host_of(shown: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Of Ceph's ``10.0.0.1:6789/0`` or ``[fd00::1]:6789/0``."""
+    try:
+        return ipaddress.ip_address(shown.partition("/")[0].rpartition(":")[0].strip("[]"))
+    except ValueError:
+        return None
 
 
 def check_left(order: CephOrder) -> None:

@@ -60,7 +60,7 @@ def volumes(group: str = "") -> list[Volume]:
             name=str(row["lv_name"]),
             uuid=str(row["lv_uuid"]),
             size=int(row["lv_size"]),
-            open=str(row["lv_device_open"]) not in {"", "0", "-1"},
+            open=str(row["lv_device_open"]) != "",  # "open", or "unknown" without an answer from the kernel
             tags=tuple(filter(None, str(row["lv_tags"]).split(","))),
         )
         for row in _report("lvs", columns, *([group] if group else []))
@@ -98,15 +98,14 @@ def make_volume(group: str, name: str, size: int) -> Volume:
 
 
 def tag(volume: Volume, facts: Mapping[str, str]) -> None:
-    """Set ``ceph.`` tags (old values of the same names go)."""
+    """Set ``ceph.`` tags; old values of the same names go. One that is removed and added in one command is gone."""
+    wanted = {f"ceph.{name}={value}" for name, value in facts.items()}
     names = tuple(f"ceph.{name}=" for name in facts)
-    argv = ["lvchange"]
-    for old in volume.tags:
-        if old.startswith(names):
-            argv += ["--deltag", old]
-    for name, value in facts.items():
-        argv += ["--addtag", f"ceph.{name}={value}"]
-    run([*argv, volume.short])
+    stale = [old for old in volume.tags if old.startswith(names) and old not in wanted]
+    fresh = sorted(wanted - set(volume.tags))
+    if stale or fresh:
+        words = [word for old in stale for word in ("--deltag", old)] + [w for new in fresh for w in ("--addtag", new)]
+        run(["lvchange", *words, volume.short])
 
 
 def remove(volume: Volume) -> None:
