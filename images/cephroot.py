@@ -48,6 +48,7 @@ PACKAGES = (
     "python3-pyudev",
     "python3-requests",
     "iproute2",
+    "iputils-ping",
     "kmod",
     "mount",
     "passwd",

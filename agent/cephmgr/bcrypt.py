@@ -1,4 +1,4 @@
-"""Stands in for the module ``bcrypt`` in ceph-mgr, which can't load the real one. Not part of the agent: a file for ceph-mgr.
+"""Stands in for the module ``bcrypt`` in ceph-mgr, which can't load the real one. A file for ceph-mgr, not for the agent.
 
 ceph-mgr runs each of its modules in a Python subinterpreter, all of them import ``bcrypt`` (`mgr_util`), and Debian 13's is
 made with PyO3, which refuses subinterpreters: every module fails, so no balancer, no pg_autoscaler, no ``ceph fs volume``
@@ -23,12 +23,12 @@ json.dump(said.decode("latin-1") if isinstance(said, bytes) else said, sys.stdou
 
 def gensalt(rounds: int = 12, prefix: bytes = b"2b") -> bytes:
     """A new salt."""
-    return _ask("gensalt", rounds, prefix).encode("latin-1")
+    return str(_ask("gensalt", rounds, prefix)).encode("latin-1")
 
 
 def hashpw(password: bytes, salt: bytes) -> bytes:
     """The hash of a password, with its salt."""
-    return _ask("hashpw", password, salt).encode("latin-1")
+    return str(_ask("hashpw", password, salt)).encode("latin-1")
 
 
 def checkpw(password: bytes, hashed_password: bytes) -> bool:
@@ -40,6 +40,11 @@ def _ask(name: str, *arguments: object) -> Any:
     """``-I``: without PYTHONPATH, or it would find this file again. Secrets go through a pipe, not the command line."""
     words = [item.decode("latin-1") if isinstance(item, bytes) else item for item in arguments]
     said = subprocess.run(
-        [PYTHON, "-I", "-c", CODE], input=json.dumps([name, words]), capture_output=True, text=True, check=True, timeout=60
+        [PYTHON, "-I", "-c", CODE],
+        input=json.dumps([name, words]),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
     return json.loads(said.stdout)

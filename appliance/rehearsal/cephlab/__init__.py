@@ -1,1 +1,1 @@
-"""A real Ceph without machines: hosts in namespaces, with sparse disks, and the daemons of Debian 13. See docs/ceph-lab.md."""
+"""A real Ceph without machines: hosts in namespaces, with sparse disks, and Debian 13's daemons. See docs/ceph-lab.md."""

@@ -1,11 +1,12 @@
 """Asks the monitors, one JSON line in, one out, through one connection. Runs in a host or the appliance's place.
 
-In: ``{"command": "{\\"prefix\\": …}", "payload": "", "manager": false}``. Out: ``{"code": 0, "output": "…", "status": "…"}``. It
-ends with 1 when no monitor answers at its start.
+In: ``{"command": "{…}", "payload": "", "manager": false}``. Out: ``{"code": 0, "output": "…", "status": "…"}``.
+It ends with 1 when no monitor answers at its start.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from typing import Any
@@ -15,8 +16,7 @@ PATIENCE = 5
 
 
 def main(configuration: str, entity: str) -> int:
-    import rados  # only hosts of the lab have it
-
+    rados: Any = importlib.import_module("rados")  # only hosts of the lab have it
     told = {"rados_mon_op_timeout": str(PATIENCE), "rados_osd_op_timeout": "30"}
     cluster = rados.Rados(conffile=configuration, name=entity, conf=told)
     try:

@@ -1,4 +1,4 @@
-"""Daemons of a lab host: plain processes where a machine has systemd units. Runs in the host, with only the standard library.
+"""Daemons of a lab host: plain processes where a machine has systemd units. Runs in the host, standard library only.
 
 ``python3 daemons.py start mon h1`` starts one, as Debian's units do, and notes that it belongs to the host: ``boot`` starts
 all of those again. Also used as a module by `inhost`.
@@ -102,5 +102,13 @@ def boot() -> None:
         start(kind, name)
 
 
+def main(verb: str, *which: str) -> None:
+    """``boot``, or ``start``, ``stop``, ``restart`` with a kind and a name."""
+    if verb == "boot":
+        boot()
+    else:
+        {"start": start, "stop": stop, "restart": restart}[verb](*which)
+
+
 if __name__ == "__main__":
-    {"start": start, "stop": stop, "restart": restart, "boot": boot}[sys.argv[1]](*sys.argv[2:])
+    main(*sys.argv[1:])

@@ -86,8 +86,8 @@ def even(
     extra: Sequence[tuple[DeviceClass, int]] = (),
     rate: str = "",
 ) -> LabDescription:
-    """Hosts ``h1`` … with ``osds`` equal disks each, in turns over racks ``r1`` …; racks in turns over datacenters and zones.
-    ``extra`` are more disks of every host, by class and size (for databases)."""
+    """Hosts ``h1`` … with ``osds`` equal disks each, in turns over racks ``r1`` …; racks in turns over datacenters and
+    zones. ``extra`` are more disks of every host, by class and size (for databases)."""
     kinds = [(device_class, size)] * osds + list(extra)
     return LabDescription(
         hosts=tuple(

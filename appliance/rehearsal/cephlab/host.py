@@ -97,6 +97,13 @@ class Host:
             self._outer.wait()
             self._outer = None
 
+    def reap(self) -> None:
+        """The host was killed with the lab: note it, and let go of its first process."""
+        self.pid = 0
+        if self._outer is not None:
+            self._outer.wait()
+            self._outer = None
+
     def command(self, argv: Sequence[str]) -> list[str]:
         """``argv`` as it runs in the host. Raises `MachineError` when the host is off."""
         if self.off:

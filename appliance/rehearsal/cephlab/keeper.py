@@ -11,6 +11,7 @@ is given them over a Unix socket, with a name; a name alone lets go.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import shutil
@@ -19,6 +20,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 SOCKET = "keeper.sock"
 SPACES = ("--fork", "--kill-child", "--pid", "--mount", "--net", "--ipc", "--propagation", "private")
@@ -26,23 +28,23 @@ SPACES = ("--fork", "--kill-child", "--pid", "--mount", "--net", "--ipc", "--pro
 
 def run(folder: str, image: str) -> None:
     """Mount the image, say that it is ready, and hold until the end of standard input."""
-    root = os.path.join(folder, "root")
-    os.makedirs(root, exist_ok=True)
+    root = f"{folder}/root"
+    Path(root).mkdir(exist_ok=True)
     subprocess.run(["mount", "-t", "ext4", "-o", "ro,loop", image, root], check=True)
     subprocess.run(["mount", "-t", "proc", "proc", "/proc"], check=True)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    server.bind(os.path.join(folder, SOCKET))
+    server.bind(f"{folder}/{SOCKET}")
     server.listen(64)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     held: dict[str, int] = {}
     while True:
-        readable, _, _ = select.select([0, server], [], [])
+        readable, _, _ = select.select([0, server.fileno()], [], [])
         if 0 in readable and not os.read(0, 4096):
             return
-        if server in readable:
+        if server.fileno() in readable:
             _serve(server, held)
 
 
@@ -62,7 +64,7 @@ def watch(folder: str, image: str) -> None:
     """Start the first process, wait for the end of standard input (or of that process), remove the folder."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    argv = ["unshare", *SPACES, sys.executable, "-I", os.path.abspath(__file__), "run", folder, image]
+    argv = ["unshare", *SPACES, sys.executable, "-I", __file__, "run", folder, image]
     with subprocess.Popen(argv, stdin=subprocess.PIPE) as first:
         while first.poll() is None:
             readable, _, _ = select.select([0], [], [], 0.2)
@@ -71,14 +73,23 @@ def watch(folder: str, image: str) -> None:
         if first.stdin is not None:
             first.stdin.close()
         first.wait()
+    for group in groups(folder):
+        with contextlib.suppress(OSError):
+            group.rmdir()
     remove(folder)
+
+
+def groups(folder: str) -> list[Path]:
+    """Control groups that a lab may have made (see `drills.slow`), where this computer has the hierarchy for it."""
+    name = f"rackseed-{Path(folder).name}"
+    return [root / name for root in (Path("/sys/fs/cgroup/blkio"), Path("/sys/fs/cgroup")) if (root / name).is_dir()]
 
 
 def remove(folder: str) -> None:
     """Delete a lab's folder. What is in it may still be held for a moment by processes that are being killed."""
     for _ in range(50):
         shutil.rmtree(folder, ignore_errors=True)
-        if not os.path.exists(folder):
+        if not Path(folder).exists():
             return
         time.sleep(0.1)
 

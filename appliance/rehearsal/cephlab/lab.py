@@ -1,7 +1,7 @@
 """`CephLab`: hosts in namespaces, as a context manager. Everything is gone at its end, also when its owner is killed.
 
-    with CephLab(even(4, 2, racks=2)) as lab:
-        lab.host("h1").run(["ceph", "--version"])
+with CephLab(even(4, 2, racks=2)) as lab:
+    lab.host("h1").run(["ceph", "--version"])
 """
 
 from __future__ import annotations
@@ -91,6 +91,8 @@ class CephLab:
         """End everything and delete it. Safe to call twice."""
         if self._space is not None:
             self._space.remove()
+            for host in self.hosts.values():
+                host.reap()
 
     def __enter__(self) -> Self:
         self.open()

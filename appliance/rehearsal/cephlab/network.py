@@ -46,7 +46,9 @@ class Switches:
         description = self.description
         for plane in self._planes(host):
             peer = self._peer(host, plane)
-            make = f"link add {peer} mtu {description.mtu} type veth peer name {plane} mtu {description.mtu} netns {pid}"
+            make = (
+                f"link add {peer} mtu {description.mtu} type veth peer name {plane} mtu {description.mtu} netns {pid}"
+            )
             self._ip([make, f"link set {peer} master {plane} up"])
             network = description.public if plane is Plane.PUBLIC else description.cluster
             address = f"{description.address(network, host)}/{network.partition('/')[2]}"
@@ -61,7 +63,9 @@ class Switches:
 
     def heal(self, host: str, planes: Iterable[Plane] = tuple(Plane)) -> None:
         """The host's ports are in their bridges again."""
-        lines = [f"link set {self._peer(host, plane)} master {plane}" for plane in planes if plane in self._planes(host)]
+        lines = [
+            f"link set {self._peer(host, plane)} master {plane}" for plane in planes if plane in self._planes(host)
+        ]
         self._ip(lines)
 
     def readdress(self, pid: int, plane: Plane, addresses: Iterable[str]) -> None:

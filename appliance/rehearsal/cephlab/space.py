@@ -18,7 +18,7 @@ from agent.run import Result, run
 from appliance.rehearsal.cephlab import keeper
 from appliance.rehearsal.errors import NamespaceError, PrerequisiteError
 
-LABS = Path(os.environ.get("RACKSEED_LABS", "/var/tmp/rackseed/ceph"))
+LABS = Path(os.environ.get("RACKSEED_LABS", "/var/tmp/rackseed/ceph"))  # noqa: S108 - root's, and not for others
 """On a disk, not in memory: sparse files fill up."""
 OWNER = "owner.json"
 PATIENCE = 30.0

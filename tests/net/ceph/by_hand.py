@@ -1,4 +1,4 @@
-"""A Ceph formed by hand on a lab, as ceph.com's manual deployment does it: proves the lab without the product's own steps."""
+"""A Ceph formed by hand on a lab, as in Ceph's "manual deployment": proves the lab without the product."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ ADMIN = "/etc/ceph/ceph.client.admin.keyring"
 BOOTSTRAP = """
 set -e
 for p in mon. client.admin; do
-  [ $p = mon. ] && caps="--cap mon 'allow *'" || caps="--cap mon 'allow *' --cap osd 'allow *' --cap mds 'allow *' --cap mgr 'allow *'"
+  caps="--cap mon 'allow *'"
+  [ $p = mon. ] || caps="$caps --cap osd 'allow *' --cap mds 'allow *' --cap mgr 'allow *'"
   eval ceph-authtool --create-keyring /tmp/$p --gen-key -n $p $caps
 done
 cat /tmp/client.admin >> /tmp/mon.
