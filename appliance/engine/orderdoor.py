@@ -174,9 +174,12 @@ class OrderDoor:
         with self.store.write() as connection:
             if not self._silent(connection):
                 return
-            now = self.clock.now()
+            now, last = self.clock.now(), orders.newest(connection, cluster.plan, ASK)
             orders.void_for(connection, ASK, at=now)
-            body = CephOrder(action=CephAction.ASK, fsid=cluster.fsid, commands=kind.questions())
+            # A manager that has died keeps whoever asks it waiting: after a question that failed, leave it out once.
+            well = last is not None and last.state is OrderState.DONE
+            commands = kind.questions(self._state if well else None)
+            body = CephOrder(action=CephAction.ASK, fsid=cluster.fsid, commands=commands)
             for machine in self._askable(connection, cluster):
                 try:
                     row = issue_ceph(
@@ -207,11 +210,15 @@ def _newest(connection: Connection, plan: str, key: str) -> OrderRow | None:
     return row
 
 
-def learn(connection: Connection, answers: tuple[MonAnswer, ...], *, at: float) -> bool:
-    """Keep what the answers to the questions say. ``at`` is when they were asked: what was done since may be missing."""
+def learn(connection: Connection, fsid: str, answers: tuple[MonAnswer, ...], *, at: float) -> bool:
+    """Keep what the answers to the questions say of the cluster ``fsid``. ``at`` is when they were asked: what was done
+    since may be missing."""
     try:
         state = kind.parse(answers, at)
-    except ValueError as error:
-        log.error("machine=- step=%s why=answers that are not Ceph's: %s", ASK, error)
+    except kind.AnswerError as error:
+        log.error("machine=- step=%s why=%s", ASK, error)
+        return False
+    if state.fsid != fsid:
+        log.error("machine=- step=%s why=asked of the cluster %s, answered by %s", ASK, fsid, state.fsid)
         return False
     return cephstates.put(connection, state)

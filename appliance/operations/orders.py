@@ -150,7 +150,7 @@ def progress(app: Appliance, machine_id: str, progress: Progress) -> None:
             answers=answers,
         )
         if asked:
-            _answered(connection, order, progress)
+            _answered(app, connection, order, progress)
             return
         seen = {"stage": stage, "fraction": fraction, "message": progress.message}
         steps.set_progress(connection, order.plan, order.step, seen, wake=over)
@@ -162,10 +162,12 @@ def progress(app: Appliance, machine_id: str, progress: Progress) -> None:
         log.info("machine=%s step=%s why=agent says %s: %s", machine_id, order.step, state, progress.message)
 
 
-def _answered(connection: Connection, order: OrderRow, progress: Progress) -> None:
-    """What Ceph says of itself, in the answers to our questions; steps that wait for it are looked at."""
-    if progress.state is ProgressState.DONE:
-        learn(connection, progress.answers, at=order.created)
+def _answered(app: Appliance, connection: Connection, order: OrderRow, progress: Progress) -> None:
+    """What Ceph says of itself, in the answers to our questions (also when only the manager's is missing); steps that
+    wait for it are looked at."""
+    body = app.authority.verify(order.signed).ceph
+    if body is not None and progress.answers:
+        learn(connection, body.fsid, progress.answers, at=order.created)
     if progress.state is not ProgressState.RUNNING:
         log.debug("machine=%s step=%s why=%s %s", order.machine, order.step, progress.state, progress.message)
         steps.wake(connection, order.plan, StepKind.CEPH)
