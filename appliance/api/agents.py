@@ -17,9 +17,10 @@ from agent.wire import (
     Progress,
     Report,
     ReportReply,
+    SecretReply,
 )
 from appliance.api.route import Api, appliance
-from appliance.operations import orders, reports
+from appliance.operations import orders, reports, secrets
 from appliance.operations.errors import NotSignedIn
 
 api = Api("agents", __name__, url_prefix="/agent/v1")
@@ -30,6 +31,13 @@ class Nonce:
     """``nonce`` names one start of the agent: orders are signed for it."""
 
     nonce: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForOrder:
+    """``order`` is the id of the order that names the secret."""
+
+    order: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +68,7 @@ def order(query: Nonce) -> Poll:
     return orders.poll(appliance(), machine, query.nonce, environment)
 
 
-@api.route_for("POST", "/progress", errors=(401, 404, 409))
+@api.route_for("POST", "/progress", errors=(401, 404, 409, 413), limit=1 << 20)
 def progress(body: Progress) -> Done:
     """How far an order is, or how it ended."""
     orders.progress(appliance(), caller()[0], body)
@@ -80,3 +88,10 @@ def certificate(body: CertificateRequest) -> CertificateReply:
     """A certificate for the key of the system that is being installed."""
     machine, environment = caller()
     return orders.certify(appliance(), machine, body, environment)
+
+
+@api.route_for("GET", "/secrets/<path:name>", errors=(401, 404, 409, 422, 503))
+def secret(name: str, query: ForOrder) -> SecretReply:
+    """A secret that an active order of this machine names; asked when the order is carried out, and kept nowhere else."""
+    machine, environment = caller()
+    return secrets.secret_for(appliance(), machine, name, query.order, environment)

@@ -44,7 +44,7 @@ def document() -> dict[str, Any]:
     schemas, definitions = _schemas([route for _, route in routes])
     paths: dict[str, dict[str, Any]] = {}
     for api, route in routes:
-        path = str(api.url_prefix) + re.sub(r"<([a-z_]+)>", r"{\1}", route.rule)
+        path = str(api.url_prefix) + re.sub(r"<(?:path:)?([a-z_]+)>", r"{\1}", route.rule)
         paths.setdefault(path, {})[route.method.lower()] = _operation(api, route, schemas)
     problem = {"description": "refused", "content": {MEDIA_TYPE: {"schema": schemas["problem"]}}}
     answers = {"200": {"description": "a stream", "content": {"text/event-stream": {"schema": {"type": "string"}}}}}

@@ -1,7 +1,8 @@
 """Making orders: the permit, the rendered files, the image, the fence and the signature, in one transaction.
 
-Nothing is made for a machine that is not approved: an order carries host names, keys and addresses, and an install order
-allows a disk to be erased. `obstacle` says what is in the way.
+Nothing is made for a machine that is not approved: an order carries host names, keys and addresses, and allows disks to be
+written. `obstacle` says what is in the way: installs are for the agent image of a machine that is ready, orders for Ceph for
+the installed system of one that is in service.
 """
 
 from __future__ import annotations
@@ -12,17 +13,30 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
+from agent.cephorder import CephOrder
 from agent.wire import DiskGrant, Environment, ImageRef, InstallOrder, Order, OrderKind
+from appliance.effects.authority import Authority
 from appliance.engine.registry import Tools
 from appliance.model.machine import Phase, Policy, TroubleKind
 from appliance.model.plan import InstallArgs
-from appliance.store import artefacts, certificates, events, inventories, machines, orders, permits
+from appliance.store import artefacts, certificates, events, inventories, machines, orders, permits, plans, steps
 from appliance.store.artefacts import ArtefactRow
 from appliance.store.certificates import CertificateState
 from appliance.store.events import Happening
 from appliance.store.orders import OrderRow, OrderState
-from appliance.store.permits import PermitRow
-from appliance.store.steps import StepRow
+from appliance.store.permits import OPEN, PermitRow
+from appliance.store.plans import PlanState
+from appliance.store.steps import StepRow, StepState
+
+ASK = "ceph-ask"
+"""Instead of a step: commands to the monitors that change nothing, asked of a machine that has one (`orderdoor`)."""
+PHASES = {
+    OrderKind.INSTALL: frozenset({Phase.READY, Phase.DEPLOYING}),
+    OrderKind.CEPH: frozenset({Phase.DEPLOYED, Phase.MEMBER, Phase.LEAVING}),
+}
+"""Phases in which a machine may be given an order of a kind."""
+ENVIRONMENTS = {OrderKind.INSTALL: Environment.IMAGE, OrderKind.CEPH: Environment.INSTALLED}
+"""Where its agent must run."""
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +45,8 @@ class OrderError(Exception):
     """An order cannot be made now. The message says what is missing."""
 
 
-def obstacle(connection: Connection, machine: str, *, now: float) -> str:
-    """Why this machine may not be given an order now, in words; empty when it may."""
+def obstacle(connection: Connection, machine: str, *, now: float, kind: OrderKind = OrderKind.INSTALL) -> str:
+    """Why this machine may not be given an order of this kind now, in words; empty when it may."""
     row = machines.get(connection, machine)
     if row is None:
         return "is not known"
@@ -41,19 +55,37 @@ def obstacle(connection: Connection, machine: str, *, now: float) -> str:
         return "is in quarantine: another machine claims its identity"
     if it.policy is not Policy.USE:
         return f"has the policy {it.policy}"
-    if it.phase not in (Phase.READY, Phase.DEPLOYING):
-        return f"is in phase {it.phase}, not ready"
-    if not image_certificate(connection, machine, now=now):
-        return "has no valid certificate: approve it"
+    if kind not in PHASES or it.phase not in PHASES[kind]:
+        return f"is in phase {it.phase}, not {'ready' if kind is OrderKind.INSTALL else 'installed'}"
+    if not has_certificate(connection, machine, ENVIRONMENTS[kind], now=now):
+        todo = "approve it" if kind is OrderKind.INSTALL else "its installed system has to report in"
+        return f"has no valid certificate: {todo}"
     return ""
 
 
-def image_certificate(connection: Connection, machine: str, *, now: float) -> bool:
-    """Whether the agent image on this machine has a certificate that we accept."""
+def has_certificate(connection: Connection, machine: str, environment: Environment, *, now: float) -> bool:
+    """Whether the agent in this environment of the machine has a certificate that we accept."""
     return any(
-        row.environment is Environment.IMAGE and row.state is CertificateState.CURRENT and row.not_after > now
+        row.environment is environment and row.state is CertificateState.CURRENT and row.not_after > now
         for row in certificates.of_machine(connection, machine)
     )
+
+
+def withdrawn(connection: Connection, plan_hash: str, key: str, kind: OrderKind) -> str:
+    """Why the step that an order is for is not to be done any more, or empty."""
+    if key == ASK:
+        return ""
+    plan = plans.get_state(connection, plan_hash)
+    if plan is not PlanState.ACCEPTED:
+        return f"plan {plan_hash[:12]} is {plan or 'gone'}"
+    step = steps.get(connection, plan_hash, key)
+    if step is None or step.state is not StepState.RUNNING:
+        return f"step {key} is {step.state if step else 'gone'}"
+    if kind is OrderKind.INSTALL:
+        permit = permits.of_step(connection, plan_hash, key)
+        if permit is None or permit.state not in OPEN:
+            return f"its permit is {permit.state if permit else 'gone'}"
+    return ""
 
 
 def install_reported(connection: Connection, permit: PermitRow) -> bool:
@@ -89,7 +121,54 @@ def issue_install(connection: Connection, tools: Tools, row: StepRow, *, nonce: 
         install=_body(tools, row, args, image, permit),
     )
     text = f"install order {order.fence} for {args.host.hostname}: {args.disk.model} {args.disk.serial}"
-    return _add(connection, tools, order, text)
+    return _add(connection, tools.authority, order, text, at=now)
+
+
+def issue_ceph(
+    connection: Connection, authority: Authority, machine: str, *, plan: str, step: str, body: CephOrder, at: float
+) -> OrderRow:
+    """A new order for the installed system of ``machine``. What the machine works on becomes void: look before.
+
+    Grants are for this machine and become grants of ``plan``. Raises `OrderError` when the system has not reported since
+    it started, or a grant names another machine.
+    """
+    row, report = machines.get(connection, machine), inventories.get(connection, machine, Environment.INSTALLED)
+    if row is None or report is None or not report.nonce or report.nonce != row.machine.boot_nonce:
+        raise OrderError("its installed system has not reported since it started")
+    strange = [grant.serial or grant.wwn for grant in body.grants if grant.machine != machine]
+    if strange:
+        raise OrderError(f"{step} would write disk {strange[0]} of another machine; plan again")
+    order = Order(
+        id=str(uuid.uuid4()),
+        machine=machine,
+        plan=plan,
+        step=step,
+        fence=orders.next_fence(connection, machine),
+        nonce=report.nonce,
+        kind=OrderKind.CEPH,
+        ceph=_of_plan(body, plan),
+    )
+    what = f"{body.action} {body.daemon}".strip()
+    return _add(connection, authority, order, f"ceph order {order.fence}: {what}", at=at)
+
+
+def secret_names(body: CephOrder) -> frozenset[str]:
+    """Names of the secrets that an order needs: nothing else is given out for it."""
+    names = {*(file.secret for file in body.secrets), *(command.secret for command in body.commands)}
+    return frozenset(names | ({body.store.secret} if body.store else set())) - {""}
+
+
+def _of_plan(body: CephOrder, plan: str) -> CephOrder:
+    """A step cannot name its plan, whose hash covers it: its grants become the plan's when it is told to a machine."""
+    osd = body.osd
+    if osd is not None:
+        osd = replace(
+            osd,
+            data=replace(osd.data, plan=plan),
+            db=None if osd.db is None else replace(osd.db, plan=plan),
+            wal=None if osd.wal is None else replace(osd.wal, plan=plan),
+        )
+    return replace(body, osd=osd, zap=tuple(replace(grant, plan=plan) for grant in body.zap))
 
 
 def issue_again(connection: Connection, tools: Tools, before: OrderRow, *, nonce: str) -> OrderRow:
@@ -99,13 +178,12 @@ def issue_again(connection: Connection, tools: Tools, before: OrderRow, *, nonce
     """
     fence = orders.next_fence(connection, before.machine)
     order = replace(tools.authority.verify(before.signed), id=str(uuid.uuid4()), fence=fence, nonce=nonce)
-    return _add(
-        connection, tools, order, f"{order.kind} order {fence} replaces {before.fence}: the machine was restarted"
-    )
+    text = f"{order.kind} order {fence} replaces {before.fence}: the machine was restarted"
+    return _add(connection, tools.authority, order, text, at=tools.clock.now())
 
 
-def _add(connection: Connection, tools: Tools, order: Order, text: str) -> OrderRow:
-    signed, now = tools.authority.sign(order), tools.clock.now()
+def _add(connection: Connection, authority: Authority, order: Order, text: str, *, at: float) -> OrderRow:
+    signed = authority.sign(order)
     row = OrderRow(
         id=order.id,
         machine=order.machine,
@@ -120,12 +198,15 @@ def _add(connection: Connection, tools: Tools, order: Order, text: str) -> Order
         stage="",
         fraction=0.0,
         message="",
-        created=now,
-        updated=now,
+        created=at,
+        updated=at,
     )
     orders.add(connection, row)
+    if order.step == ASK:  # every few seconds, and nothing is done: no line of anybody's story
+        log.debug("machine=%s step=%s why=%s", order.machine, order.step, text)
+        return row
     data = {"order": order.id, "fence": order.fence, "step": order.step}
-    events.add(connection, at=now, machine=order.machine, kind=Happening.ORDER, text=text, data=data)
+    events.add(connection, at=at, machine=order.machine, kind=Happening.ORDER, text=text, data=data)
     log.info("machine=%s step=%s why=%s", order.machine, order.step, text)
     return row
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from agent.wire import FileSpec, PartitionSpec
 from appliance.effects.authority import Authority
+from appliance.effects.cephdoor import CephDoor
 from appliance.effects.clock import Clock
 from appliance.model.machine import TroubleKind
 from appliance.model.plan import HostConfig, StepKind
@@ -54,6 +55,7 @@ class Tools:
     authority: Authority
     settings: Settings
     render: Render
+    ceph: CephDoor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +108,8 @@ Registry = Mapping[StepKind, Handler]
 
 def registry() -> Registry:
     """All kinds of steps that exist."""
-    from appliance.engine.steps.first_boot import FirstBoot  # noqa: PLC0415 - the steps import this module
+    from appliance.engine.steps.ceph import Ceph  # noqa: PLC0415 - the steps import this module
+    from appliance.engine.steps.first_boot import FirstBoot  # noqa: PLC0415
     from appliance.engine.steps.install import Install  # noqa: PLC0415
 
-    return {StepKind.INSTALL: Install(), StepKind.FIRST_BOOT: FirstBoot()}
+    return {StepKind.INSTALL: Install(), StepKind.FIRST_BOOT: FirstBoot(), StepKind.CEPH: Ceph()}

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from appliance.effects.authority import Authority
 from appliance.effects.clock import Clock, SystemClock
+from appliance.effects.secrets import SecretBox
 from appliance.model.settings import Settings
 from appliance.operations.errors import PermissionDenied
 from appliance.store.database import Store
@@ -54,18 +55,21 @@ class Appliance:
     store: Store
     clock: Clock
     authority: Authority
+    secrets: SecretBox
     settings: Settings
     profiles: tuple[Profile, ...]
 
     @classmethod
     def open(cls, settings: Settings, clock: Clock | None = None) -> Appliance:
-        """Open (and at first start make) the state: database, keys. Raises `StoreError` or `AuthorityError`."""
+        """Open (and at first start make) the state: database, keys. Raises `StoreError`, `AuthorityError` or
+        `SecretError`."""
         clock = clock or SystemClock()
         settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
         return cls(
             store=Store.open(settings.database_url),
             clock=clock,
             authority=Authority.open(settings.state, clock, settings.address),
+            secrets=SecretBox.open(settings.state),
             settings=settings,
             profiles=load_profiles(),
         )

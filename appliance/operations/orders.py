@@ -21,25 +21,28 @@ from agent.wire import (
 )
 from appliance.effects.authority import CertificateError
 from appliance.effects.certificates import read_peer
-from appliance.engine.orders import issue_again, obstacle
+from appliance.engine.orderdoor import OrderDoor, learn
+from appliance.engine.orders import ASK, ENVIRONMENTS, issue_again, obstacle, withdrawn
 from appliance.engine.registry import Tools
+from appliance.model.plan import StepKind
 from appliance.operations.context import Appliance
 from appliance.operations.enrolment import issue_certificate
 from appliance.operations.errors import Conflict, Invalid, NotFound, NotSignedIn
 from appliance.operations.rendering import render_files
 from appliance.operations.reports import POLL_SECONDS, caller_of_certificate
-from appliance.store import certificates, events, machines, orders, permits, plans, steps
+from appliance.store import certificates, events, machines, orders, permits, steps
 from appliance.store.certificates import CertificateState
 from appliance.store.events import Happening
 from appliance.store.orders import ACTIVE, OrderRow, OrderState
 from appliance.store.permits import OPEN, PermitRow, PermitState
-from appliance.store.plans import PlanState
-from appliance.store.steps import StepState
 
 log = logging.getLogger(__name__)
 
 TOUCH_SECONDS = 20.0
 """A poll is written down as a contact at most this often: polls must not keep the disk busy."""
+
+BUSY_SECONDS, BUSY_FOR_SECONDS = 2.0, 60.0
+"""An installed system that was given an order so lately, or has steps that wait, asks for orders this often."""
 
 TOLD_STEPS = 20
 """The timeline gets a line per stage and per twentieth of the way, not per message."""
@@ -47,7 +50,15 @@ TOLD_STEPS = 20
 
 def tools_of(app: Appliance) -> Tools:
     """What the engine's steps work with."""
-    return Tools(store=app.store, clock=app.clock, authority=app.authority, settings=app.settings, render=render_files)
+    door = OrderDoor(store=app.store, clock=app.clock, authority=app.authority)
+    return Tools(
+        store=app.store,
+        clock=app.clock,
+        authority=app.authority,
+        settings=app.settings,
+        render=render_files,
+        ceph=door,
+    )
 
 
 def machine_of_certificate(app: Appliance, der: bytes) -> tuple[str, Environment]:
@@ -67,21 +78,30 @@ def machine_of_certificate(app: Appliance, der: bytes) -> tuple[str, Environment
 
 
 def poll(app: Appliance, machine_id: str, nonce: str, environment: Environment = Environment.IMAGE) -> Poll:
-    """The order to work on, signed for this boot. A machine that came back with another nonce, while its permit is still
-    open, gets the order anew with a higher fence. An installed system is never given an install."""
+    """The order to work on, signed for this boot. A machine that came back with another nonce, while its order still
+    holds, gets the order anew with a higher fence. An installed system is never given an install, the agent image never
+    anything else. A machine that is worked on asks again soon."""
     now = app.clock.now()
-    interval = POLL_SECONDS[environment]
     with app.store.read() as connection:
         row = machines.get(connection, machine_id)
         active = orders.active_of_machine(connection, machine_id)
+        interval = _interval(connection, machine_id, environment, now)
     if row is not None and now - row.machine.last_contact > TOUCH_SECONDS:
         with app.store.write() as connection:
             machines.touch(connection, machine_id, at=now)
-    if active is None or (environment is Environment.INSTALLED and active.kind is OrderKind.INSTALL):
+    if active is None or ENVIRONMENTS.get(active.kind, environment) is not environment:
         return Poll(interval=interval)
     if active.nonce != nonce:
         active = _reissue(app, machine_id, nonce)
     return Poll(interval=interval, order=active.signed if active else None)
+
+
+def _interval(connection: Connection, machine_id: str, environment: Environment, now: float) -> float:
+    usual = POLL_SECONDS[environment]
+    if environment is Environment.IMAGE:
+        return usual
+    busy = orders.touched(connection, machine_id, since=now - BUSY_FOR_SECONDS)
+    return BUSY_SECONDS if busy or steps.at_work(connection, machine_id, StepKind.CEPH) else usual
 
 
 def _reissue(app: Appliance, machine_id: str, nonce: str) -> OrderRow | None:
@@ -89,7 +109,8 @@ def _reissue(app: Appliance, machine_id: str, nonce: str) -> OrderRow | None:
         active = orders.active_of_machine(connection, machine_id)
         if active is None or active.nonce == nonce:
             return active
-        why = _withdrawn(connection, active) or obstacle(connection, machine_id, now=app.clock.now())
+        why = withdrawn(connection, active.plan, active.step, active.kind)
+        why = why or obstacle(connection, machine_id, now=app.clock.now(), kind=active.kind)
         if why:
             log.info("machine=%s step=%s why=no order for the new boot: %s", machine_id, active.step, why)
             return None
@@ -115,9 +136,23 @@ def progress(app: Appliance, machine_id: str, progress: Progress) -> None:
         state = OrderState(progress.state.value)
         fraction = 1.0 if state is OrderState.DONE else max(order.fraction, min(1.0, max(0.0, progress.fraction)))
         stage, now = progress.stage or order.stage, app.clock.now()
-        orders.note(connection, order.id, state, stage=stage, fraction=fraction, message=progress.message, at=now)
-        seen = {"stage": stage, "fraction": fraction, "message": progress.message}
         over = state not in ACTIVE
+        asked = order.step == ASK
+        answers = progress.answers if over and not asked else ()
+        orders.note(
+            connection,
+            order.id,
+            state,
+            stage=stage,
+            fraction=fraction,
+            message=progress.message,
+            at=now,
+            answers=answers,
+        )
+        if asked:
+            _answered(app, connection, order, progress)
+            return
+        seen = {"stage": stage, "fraction": fraction, "message": progress.message}
         steps.set_progress(connection, order.plan, order.step, seen, wake=over)
         if over or stage != order.stage or int(fraction * TOLD_STEPS) != int(order.fraction * TOLD_STEPS):
             text = f"{state}: {stage} {fraction:.0%}" + (f", {progress.message}" if progress.message else "")
@@ -125,6 +160,17 @@ def progress(app: Appliance, machine_id: str, progress: Progress) -> None:
             events.add(connection, at=now, machine=machine_id, kind=Happening.PROGRESS, text=text, data=data)
     if over:
         log.info("machine=%s step=%s why=agent says %s: %s", machine_id, order.step, state, progress.message)
+
+
+def _answered(app: Appliance, connection: Connection, order: OrderRow, progress: Progress) -> None:
+    """What Ceph says of itself, in the answers to our questions (also when only the manager's is missing); steps that
+    wait for it are looked at."""
+    body = app.authority.verify(order.signed).ceph
+    if body is not None and progress.answers:
+        learn(connection, body.fsid, progress.answers, at=order.created)
+    if progress.state is not ProgressState.RUNNING:
+        log.debug("machine=%s step=%s why=%s %s", order.machine, order.step, progress.state, progress.message)
+        steps.wake(connection, order.plan, StepKind.CEPH)
 
 
 def _spend(app: Appliance, connection: Connection, order: OrderRow) -> None:
@@ -170,22 +216,8 @@ def _unclaimable(app: Appliance, connection: Connection, permit: PermitRow, orde
         return f"the order is {order.state}, not the one that holds now"
     if order.nonce != claim.nonce:
         return "the order is for another boot of this machine"
-    return _withdrawn(connection, order) or obstacle(connection, order.machine, now=app.clock.now())
-
-
-def _withdrawn(connection: Connection, order: OrderRow) -> str:
-    """Why the step behind an order is not to be done any more, or empty."""
-    plan = plans.get(connection, order.plan)
-    if plan is None or plan.state is not PlanState.ACCEPTED:
-        return f"plan {order.plan[:12]} is {plan.state if plan else 'gone'}"
-    step = steps.get(connection, order.plan, order.step)
-    if step is None or step.state is not StepState.RUNNING:
-        return f"step {order.step} is {step.state if step else 'gone'}"
-    if order.kind is OrderKind.INSTALL:
-        permit = permits.of_step(connection, order.plan, order.step)
-        if permit is None or permit.state not in OPEN:
-            return f"its permit is {permit.state if permit else 'gone'}"
-    return ""
+    why = withdrawn(connection, order.plan, order.step, order.kind)
+    return why or obstacle(connection, order.machine, now=app.clock.now())
 
 
 def certify(
@@ -206,7 +238,7 @@ def certify(
         permit = permits.of_step(connection, order.plan, order.step)
         if order.state not in ACTIVE or permit is None or permit.state is not PermitState.CLAIMED:
             raise Conflict("a certificate for the installed system needs a running install with a claimed permit")
-        why = _withdrawn(connection, order)
+        why = withdrawn(connection, order.plan, order.step, order.kind)
         if why:
             raise Conflict(f"the install was withdrawn: {why}")
         for row in certificates.of_machine(connection, machine_id):

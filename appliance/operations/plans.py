@@ -24,12 +24,14 @@ from appliance.operations.context import Actor, Appliance, Role
 from appliance.operations.errors import Conflict, Invalid, NotFound, Unavailable
 from appliance.operations.machines import observe
 from appliance.operations.rendering import operating_system, render_files
+from appliance.operations.secrets import make_keys
 from appliance.plan import make
+from appliance.plan.cephsteps import written_keys
 from appliance.plan.diff import render
 from appliance.plan.difflayout import names_of
 from appliance.plan.lint import lint
 from appliance.plan.stale import ChangedFact, changed_facts
-from appliance.store import allocations, artefacts, events, machines, orders, permits, plans, steps
+from appliance.store import allocations, artefacts, cephstates, events, machines, orders, permits, plans, steps
 from appliance.store.artefacts import ArtefactKind
 from appliance.store.events import Happening
 from appliance.store.permits import PermitState
@@ -144,11 +146,12 @@ def apply_plan(app: Appliance, actor: Actor, hash_: str) -> PlanView:
             steps.forget(connection, row.hash)
         steps.add(connection, row.hash, row.plan.steps)
         now = app.clock.now()
+        made = make_keys(app, connection, actor, row.plan)
         plans.accept(connection, row.hash, by=actor.name, at=now)
         text = f"plan {row.hash[:12]} was accepted by {actor.name}: {len(row.plan.steps)} steps"
         events.add(connection, at=now, machine="", kind=Happening.PLAN, text=text, data={"plan": row.hash})
         erased = [f"{disk.machine}/{disk.serial}" for disk in row.plan.disks if disk.fate is DiskFate.ERASE]
-        audit.record(connection, app, actor, "plan.apply", row.hash, again=again, erases=erased)
+        audit.record(connection, app, actor, "plan.apply", row.hash, again=again, erases=erased, keys=made)
         settle(connection, row.hash, at=now)
         log.info("machine=- step=plan why=%s", text)
         return _view(connection, find_plan(connection, row.hash))
@@ -191,23 +194,29 @@ def _matters(connection: Connection, row: PlanRow, observed: Observed, fact: Cha
     """Whether a changed fact stops a failed plan from going on where it stopped.
 
     It does not when the machine's install is done, or when the disk is our own interrupted install: it carries the marker
-    of this plan's claimed permit, which the agent checks, too.
+    of this plan's claimed permit, which the agent checks, too. Nor for the disk of an OSD whose step has begun: the agent
+    knows what this very OSD makes of it, and refuses anything else.
     """
     head, _, what = fact.name.partition("/")
-    install = next(
-        (step for step in steps.of_plan(connection, row.hash) if step.machine == head and step.step.install), None
-    )
+    found = [step for step in steps.of_plan(connection, row.hash) if step.machine == head]
+    install = next((step for step in found if step.step.install), None)
     if install is None or install.step.install is None:
-        return True
+        return not _begun(found, what)
     if install.state is StepState.DONE:
         return False
     permit = permits.of_step(connection, row.hash, install.key)
     if not what.startswith("disk/") or permit is None or permit.state is not PermitState.CLAIMED:
         return True
     chosen = install.step.install.disk
-    found = next((machine.inventory for machine in observed.machines if machine.machine.id == head), None)
-    disks = [disk for disk in found.disks if (disk.serial, disk.wwn) == (chosen.serial, chosen.wwn)] if found else []
+    seen = next((machine.inventory for machine in observed.machines if machine.machine.id == head), None)
+    disks = [disk for disk in seen.disks if (disk.serial, disk.wwn) == (chosen.serial, chosen.wwn)] if seen else []
     return [disk.content.table_id.lower() for disk in disks] != [permit.id]
+
+
+def _begun(found: list[StepRow], what: str) -> bool:
+    """Whether the fact is about a disk that a step of Ceph has begun to write."""
+    begun = [key for step in found if step.started is not None for key in written_keys(step.step)]
+    return what.removeprefix("disk/") in {f"{serial}/{wwn}" for _, serial, wwn in begun}
 
 
 def _supersede(app: Appliance, connection: Connection, plan: Plan, *, again: bool) -> None:
@@ -217,6 +226,7 @@ def _supersede(app: Appliance, connection: Connection, plan: Plan, *, again: boo
         found = steps.of_plan(connection, earlier)
         busy = {step.machine for step in found if step.started is not None and step.state is not StepState.FAILED}
         busy &= {step.machine for step in found if step.state in steps.OPEN}
+        busy |= _forming(found)
         both = sorted(busy & wanted)
         if both:
             raise Conflict(
@@ -231,6 +241,13 @@ def _supersede(app: Appliance, connection: Connection, plan: Plan, *, again: boo
         for machine in wanted:
             orders.void_of_machine(connection, machine, at=now)
             permits.void_of_machine(connection, machine)
+
+
+def _forming(found: tuple[StepRow, ...]) -> set[str]:
+    """Machines of a cluster that is just being formed: its steps are one work, over all of them."""
+    own = [step for step in found if step.step.kind is StepKind.CEPH]
+    begun = any(step.started is not None for step in own)
+    return {step.machine for step in own if begun and step.state in steps.OPEN}
 
 
 def _allocate(connection: Connection, plan: Plan) -> None:
@@ -260,7 +277,9 @@ def observe_all(connection: Connection) -> Observed:
         for row in artefacts.everything(connection)
         if row.kind == ArtefactKind.OS_IMAGE and row.current
     }
-    return Observed(machines=observe(connection), images=tuple(sorted(images.items())))
+    return Observed(
+        machines=observe(connection), images=tuple(sorted(images.items())), ceph=cephstates.latest(connection)
+    )
 
 
 def find_plan(connection: Connection, hash_: str) -> PlanRow:

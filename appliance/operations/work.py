@@ -1,4 +1,4 @@
-"""The worker process: the step engine, and beside it the deadlines of machines that do not get on."""
+"""The worker process: the step engine, and beside it the deadlines of machines that do not get on, and what Ceph says."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import threading
 
 from appliance.engine.engine import Engine
+from appliance.engine.orderdoor import OrderDoor
 from appliance.engine.registry import registry
 from appliance.operations import deadlines
 from appliance.operations.context import Appliance
@@ -15,6 +16,8 @@ from appliance.store.database import StoreError
 log = logging.getLogger(__name__)
 
 DEADLINE_SECONDS = 10.0
+CEPH_SECONDS = 60.0
+"""What Ceph says of itself is at most about so old when a plan is made."""
 
 
 def run_worker(app: Appliance, stop: threading.Event) -> None:
@@ -26,9 +29,11 @@ def run_worker(app: Appliance, stop: threading.Event) -> None:
 
 
 def _watch(app: Appliance, stop: threading.Event) -> None:
+    door = OrderDoor(store=app.store, clock=app.clock, authority=app.authority)
     while not stop.is_set():
         try:
             deadlines.check(app)
+            door.observe(CEPH_SECONDS)
         except StoreError as error:
             log.error("step=deadlines why=%s", error)
         stop.wait(DEADLINE_SECONDS)

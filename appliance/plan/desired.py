@@ -6,26 +6,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from appliance.model.ceph import CephSpec
+from appliance.model.cephstate import CephState
 from appliance.model.network import STORAGE_PLANES, Plane
-from appliance.model.plan import Allocation, Desired, DiskChoice, NodeLayout, Wait, WaitReason
+from appliance.model.plan import Allocation, Desired, DiskChoice, NodeLayout, Step, Wait, WaitReason
 from appliance.model.site import Site
 from appliance.plan.availability import availability
 from appliance.plan.backbone import plan_backbone
 from appliance.plan.candidate import EVERY, Candidate
 from appliance.plan.ceph import CephPlan, Storage, plan_ceph
+from appliance.plan.cephsteps import LATER, ceph_work
 from appliance.plan.clusters import ClusterPlan, ceph_members, plan_clusters
 from appliance.plan.disks import Claims
 from appliance.plan.hostnet import Wiring
 
 NOTHING = Desired()
-LATER = "is planned; this version does not form it yet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
     """What a layout is made from. ``candidates`` are sorted by number. ``unplaced`` are names of expected machines that were
     not seen, and ids of those that are there but no candidates; ``kept`` what those of them have that have anything.
-    ``standing`` is the parent's layout."""
+    ``standing`` is the parent's layout, ``state`` what Ceph said of itself last."""
 
     site: Site
     candidates: Sequence[Candidate]
@@ -33,15 +34,18 @@ class Ground:
     standing: Desired
     unplaced: Sequence[str] = ()
     kept: Mapping[str, Allocation] = field(default_factory=dict)
+    state: CephState | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """``allocations`` are those of candidates, with their clusters; ``choices`` what was decided about members' disks."""
+    """``allocations`` are those of candidates, with their clusters; ``choices`` what was decided about members' disks;
+    ``steps`` what forms it, each after those that it waits for."""
 
     allocations: Mapping[str, Allocation]
     desired: Desired = NOTHING
     choices: tuple[DiskChoice, ...] = ()
+    steps: tuple[Step, ...] = ()
     waits: tuple[Wait, ...] = ()
 
 
@@ -74,11 +78,13 @@ def desire(ground: Ground) -> Layout:
     )
     ceph = _ceph(ground, placed, grouped)
     desired = Desired(nodes=nodes, clusters=grouped.clusters, ceph=ceph.layout, backbone=backbone)
+    work = ceph_work(site, desired, placed, ceph.choices, before=standing.ceph, state=ground.state)
     return Layout(
         desired=replace(desired, availability=availability(site, desired, placed)),
         allocations={one.id: one.given for one in placed},
-        choices=ceph.choices,
-        waits=(*grouped.waits, *cabling, *ceph.waits, *_later(desired)),
+        choices=work.choices,
+        steps=work.steps,
+        waits=(*grouped.waits, *cabling, *ceph.waits, *work.waits, *_later(desired)),
     )
 
 
@@ -144,6 +150,4 @@ def _missing(site: Site, spec: CephSpec, grouped: ClusterPlan, unplaced: Sequenc
 
 def _later(desired: Desired) -> list[Wait]:
     """What no step of this version forms."""
-    names = [cluster.name for cluster in desired.clusters]
-    names += [desired.ceph.name] if desired.ceph else []
-    return [Wait(about=name, reason=WaitReason.NOT_EXECUTABLE, text=LATER) for name in names]
+    return [Wait(about=cluster.name, reason=WaitReason.NOT_EXECUTABLE, text=LATER) for cluster in desired.clusters]

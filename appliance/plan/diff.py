@@ -15,7 +15,7 @@ from appliance.model.machine import Phase
 from appliance.model.observed import Observed
 from appliance.model.plan import Desired, DiskChoice, DiskFate, NodeLayout, Plan, Step, StepKind
 from appliance.plan import difflayout
-from appliance.plan.diffceph import DiskKey, assignments, disk_key
+from appliance.plan.diffceph import DiskKey, assignments, disk_key, step_text
 from appliance.plan.difflayout import node_lines, place_text
 from appliance.plan.difflines import BLANK, MARKS, DiffLine, LineKind, count, create, heading, kind_of, to_text, why
 from appliance.plan.disks import by_machine
@@ -47,6 +47,7 @@ def summary(plan: Plan, before: Desired | None = None) -> str:
     not counted as assigned again."""
     fates = Counter(choice.fate for choice in plan.disks)
     installs = sum(1 for step in plan.steps if step.kind is StepKind.INSTALL)
+    forming = sum(1 for step in plan.steps if step.kind is StepKind.CEPH)
     waits = f"{count(len(plan.waits), 'wait')}" if plan.waits else "no waits"
     if not plan.steps and plan.changes:
         return f"Plan {plan.hash[:SHORT]}: only the layout is another one, no machine is touched; {waits}."
@@ -57,8 +58,9 @@ def summary(plan: Plan, before: Desired | None = None) -> str:
         1 for c in plan.disks if c.fate is DiskFate.ASSIGN and disk_key(c.machine, c.serial, c.wwn) in known
     )
     assigned = f"{count(new, 'disk')} to assign, " if new else ""
+    formed = f"{count(forming, 'step')} of Ceph, " if forming else ""
     return (
-        f"Plan {plan.hash[:SHORT]}: {count(installs, 'machine')} to install, "
+        f"Plan {plan.hash[:SHORT]}: {count(installs, 'machine')} to install, {formed}"
         f"{count(fates[DiskFate.ERASE], 'disk')} to erase, {assigned}{fates[DiskFate.KEEP]} kept, {waits}."
     )
 
@@ -132,9 +134,12 @@ class _Diff:
         model = f" {choice.model}" if choice.model else ""
         text = f"{verb} disk {who}, {show_size(choice.size)}{model}; on it now: {choice.now}"
         yield DiffLine(kind=kind, text=text, machine=choice.machine)
+        role = self.index.roles.get(disk_key(choice.machine, choice.serial, choice.wwn), "")
         if choice.fate is DiskFate.ASSIGN:
-            role = self.index.roles.get(disk_key(choice.machine, choice.serial, choice.wwn), f"role {choice.role}")
-            yield why(f"for {role}; it will be erased when {self.index.ceph} is formed", choice.machine)
+            later = f"it will be erased when {self.index.ceph} is formed"
+            yield why(f"for {role or f'role {choice.role}'}; {later}", choice.machine)
+        elif choice.fate is DiskFate.ERASE and role:
+            yield why(f"then: {role}", choice.machine)
         yield why(f"why: {choice.why}", choice.machine)
 
     # ------------------------------------------------------------ machines without steps
@@ -202,6 +207,9 @@ _FATES = {
 
 def _step(step: Step) -> Iterator[DiffLine]:
     label = "reversible" if step.reversible else "NOT reversible"
+    if step.ceph is not None:
+        yield create(f"ceph {step.ceph.name}: {step_text(step.ceph)} [{label}]", step.machine)
+        return
     if step.install is None:
         yield create(f"{STEP_WORDS.get(step.kind, step.kind)} [{label}]", step.machine)
         return

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from appliance.model.ceph import Capacity, CephLayout, DiskRef, OsdBudget, OsdLayout, PoolLayout, RuleLayout, Throughput
+from appliance.model.ceph import (
+    Capacity,
+    CephArgs,
+    CephLayout,
+    CephVerb,
+    DiskRef,
+    OsdBudget,
+    OsdLayout,
+    PoolLayout,
+    RuleLayout,
+    Throughput,
+)
 from appliance.plan.difflines import (
     DiffLine,
     LineKind,
@@ -331,3 +342,33 @@ def throughput_text(found: Throughput) -> str:
 def rule_of(ceph: CephLayout, pool: PoolLayout) -> RuleLayout | None:
     """The CRUSH rule of a pool."""
     return next((rule for rule in ceph.rules if rule.name == pool.rule), None)
+
+
+_STEPS: Mapping[CephVerb, str] = {
+    CephVerb.CONFIGURE: "configuration and keyrings for its {daemons}",
+    CephVerb.MON: "monitor mon.{daemon}",
+    CephVerb.MGR: "manager mgr.{daemon}",
+    CephVerb.MDS: "metadata server mds.{daemon}",
+    CephVerb.RGW: "object gateway rgw.{daemon}",
+    CephVerb.TREE: "buckets and rules of the CRUSH tree, and users' keys",
+    CephVerb.OSD: "osd.{daemon} on disk {disk}",
+    CephVerb.STRETCH: "stretch mode",
+    CephVerb.POOL: "pool {pool}",
+    CephVerb.FILESYSTEM: "file system {service}",
+    CephVerb.SETTLE: "wait until everything is clean",
+    CephVerb.VERIFY: "write, read and compare: {daemon}",
+    CephVerb.OUT: "drain osd.{daemon}",
+    CephVerb.DESTROY: "destroy osd.{daemon}; its number and place stay",
+    CephVerb.PURGE: "remove osd.{daemon} with its number and place",
+    CephVerb.ZAP: "make disk {disk} blank",
+    CephVerb.LEAVE: "take away {service} {daemon}",
+}
+
+
+def step_text(args: CephArgs) -> str:
+    """What a step of Ceph does, in a few words."""
+    layout = args.osd or args.old
+    disk = serial_key(layout.data.serial) or layout.data.wwn if layout else ""
+    pool = args.pool.name if args.pool else ""
+    text = _STEPS.get(args.verb, args.verb.value)
+    return text.format(daemons=", ".join(args.daemons), daemon=args.daemon, disk=disk, pool=pool, service=args.service)

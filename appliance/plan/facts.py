@@ -13,10 +13,15 @@ from itertools import zip_longest
 
 from agent.wire import Disk
 from appliance.model.ceph import OsdLayout
+from appliance.model.machine import Phase
 from appliance.model.observed import Observed, ObservedMachine
 from appliance.model.plan import Desired, DiskFate, Fact, Step
+from appliance.plan import cephsteps
 from appliance.plan.bound import Bound, pieces
 from hwprofiles.normal import serial_key
+
+_IN_SERVICE = {Phase.MEMBER: Phase.DEPLOYED}
+"""A machine becomes a member while the plan is carried out that makes it one."""
 
 
 def machine_facts(machine: ObservedMachine, written: Iterable[str]) -> list[Fact]:
@@ -28,7 +33,7 @@ def machine_facts(machine: ObservedMachine, written: Iterable[str]) -> list[Fact
     table = {disk_key(disk): disk for disk in inventory.disks}
     found = [
         Fact(name=f"{who}/policy", value=machine.machine.policy.value),
-        Fact(name=f"{who}/phase", value=machine.machine.phase.value),
+        Fact(name=f"{who}/phase", value=_IN_SERVICE.get(machine.machine.phase, machine.machine.phase).value),
         Fact(name=f"{who}/architecture", value=inventory.architecture),
         Fact(name=f"{who}/firmware", value=inventory.firmware.value),
         Fact(name=f"{who}/disks", value=" ".join(sorted(_sizes(inventory.disks)))),
@@ -111,7 +116,18 @@ def assigned_keys(osds: Iterable[OsdLayout]) -> dict[str, list[str]]:
     found: dict[str, dict[str, None]] = {}
     for osd in osds:
         keys = found.setdefault(osd.machine, {})
-        for disk in (osd.data, osd.db):
+        for disk in (osd.data, osd.db, osd.wal):
             if disk is not None:
                 keys[f"{serial_key(disk.serial)}/{disk.wwn.lower()}"] = None
+    return {machine: list(keys) for machine, keys in found.items()}
+
+
+def written_keys(steps: Iterable[Step]) -> dict[str, list[str]]:
+    """`disk_key` of the disks that steps of Ceph write, by machine; an empty list for a machine that is told something
+    but keeps its disks."""
+    found: dict[str, dict[str, None]] = {}
+    for step in steps:
+        found.setdefault(step.machine, {})
+        for machine, serial, wwn in cephsteps.written_keys(step):
+            found.setdefault(machine, {})[f"{serial}/{wwn}"] = None
     return {machine: list(keys) for machine, keys in found.items()}

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from agent.wire import Disk
+from appliance.model.cephstate import CephState
 from appliance.model.machine import Phase
 from appliance.model.observed import Observed, ObservedMachine
 from appliance.model.plan import (
@@ -68,6 +69,7 @@ def _plan(site: Site, profiles: Iterable[Profile], observed: Observed, parent: P
         chosen=_chosen(parent),
         allocations=dict(before),
         ids=frozenset(machine.machine.id for machine in machines),
+        state=observed.ceph,
     )
     seen = {machine.expected for machine in machines}
     for name in planner.entries.keys() - seen:
@@ -115,6 +117,7 @@ class _Planner:
     chosen: Mapping[str, set[tuple[str, str]]]
     allocations: dict[str, Allocation]
     ids: frozenset[str]
+    state: CephState | None
     candidates: list[Candidate] = field(default_factory=list)
     ready: list[tuple[Candidate, DiskPlan]] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
@@ -257,12 +260,15 @@ class _Planner:
         osds = self.layout.desired.ceph.osds if self.layout.desired.ceph else ()
         before = {osd.number for osd in standing.ceph.osds} if standing.ceph else set()
         new = facts.assigned_keys(osd for osd in osds if osd.number not in before)
-        assigned = facts.assigned_keys(osds) if before else dict(new)
+        assigned = facts.assigned_keys(osds) if before else new
+        installed = {one.id for one, _ in self.ready}
         for one, found in self.ready:
-            self._install(one, found, assigned.pop(one.id, []))
+            self._install(one, found, assigned.get(one.id, []))
+        told = facts.written_keys(self.layout.steps)
         for one in self.candidates:
-            if one.id in new and one.id in assigned:
-                self.facts += facts.machine_facts(one.machine, new[one.id])
+            if one.id not in installed and (one.id in new or one.id in told):
+                keys = dict.fromkeys((*new.get(one.id, ()), *told.get(one.id, ())))
+                self.facts += facts.machine_facts(one.machine, keys)
 
     def _ground(self, standing: Desired) -> Ground:
         """Machines that are there but are no candidates keep what they have, too."""
@@ -275,6 +281,7 @@ class _Planner:
             standing=standing,
             unplaced=sorted({*names, *hidden}, key=natural),
             kept={who: self.allocations[who] for who in hidden if who in self.allocations},
+            state=self.state,
         )
 
     def _install(self, one: Candidate, found: DiskPlan, assigned: Sequence[str]) -> None:
@@ -291,8 +298,9 @@ class _Planner:
     def finish(self, observed: Observed, parent: Plan | None) -> Plan:
         """Everything in its total order, and the hash over it."""
         desired = self.layout.desired if self.layout else Desired()
-        steps = tuple(sorted(self.steps, key=lambda step: (natural(step.name), step.machine, bool(step.after))))
-        if steps:
+        installs = sorted(self.steps, key=lambda step: (natural(step.name), step.machine, bool(step.after)))
+        steps = (*installs, *(self.layout.steps if self.layout else ()))
+        if installs:
             self.facts += facts.image_facts(observed, [self.site.operating_system])
         found = tuple(sorted(self.facts, key=lambda fact: fact.name))
         names = {who: allocation.name for who, allocation in self.allocations.items()}

@@ -69,6 +69,12 @@ def get(connection: Connection, hash_: str) -> PlanRow | None:
     return _row(row) if row else None
 
 
+def get_state(connection: Connection, hash_: str) -> PlanState | None:
+    """Its state alone: the document of a large plan is megabytes."""
+    found = connection.execute(select(_table.c.state).where(_table.c.hash == hash_)).scalar()
+    return None if found is None else PlanState(found)
+
+
 def find(connection: Connection, prefix: str) -> tuple[str, ...]:
     """Hashes that begin with ``prefix`` (lower-case hex, as a person abbreviates it); at most three."""
     query = select(_table.c.hash).where(_table.c.hash.startswith(prefix, autoescape=True)).order_by(_table.c.hash)

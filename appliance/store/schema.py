@@ -164,6 +164,7 @@ step = Table(
     Column("deadline", Float),
     Column("error", Text, nullable=False, default=""),
     Column("progress", Text, nullable=False, default="{}"),
+    Column("memo", Text, nullable=False, default="{}"),  # what the step's code keeps between two looks
 )
 
 allocation = Table(
@@ -196,7 +197,7 @@ order = Table(
     Column("id", String(36), primary_key=True),
     Column("machine", String(16), ForeignKey("machine.id"), nullable=False, index=True),
     Column("plan", String(64), nullable=False),
-    Column("step", String(128), nullable=False),
+    Column("step", String(128), nullable=False, index=True),
     Column("fence", Integer, nullable=False),
     Column("nonce", String(64), nullable=False),
     Column("kind", String(16), nullable=False),
@@ -206,6 +207,7 @@ order = Table(
     Column("stage", String(32), nullable=False, default=""),
     Column("fraction", Float, nullable=False, default=0.0),
     Column("message", Text, nullable=False, default=""),
+    Column("answers", Text, nullable=False, default="[]"),  # JSON of agent.cephorder.MonAnswer
     Column("created", Float, nullable=False),
     Column("updated", Float, nullable=False),
 )
@@ -263,6 +265,14 @@ secret = Table(
     Column("name", String(128), primary_key=True),
     Column("sealed", LargeBinary, nullable=False),
     Column("created", Float, nullable=False),
+)
+
+ceph_state = Table(
+    "ceph_state",
+    metadata,
+    Column("fsid", String(36), primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("document", Text, nullable=False),  # JSON of model.cephstate.CephState
 )
 
 idempotency = Table(

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, case, delete, func, insert, select, update
 
 from agent.wire import from_data
-from appliance.model.plan import Step
+from appliance.model.plan import Step, StepKind
 from appliance.store import rows, schema
 from appliance.store.plans import PlanState
 
@@ -33,7 +33,8 @@ OVER = (StepState.FAILED, StepState.CANCELLED)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepRow:
     """``tries`` counts failures in a row, ``fence`` claims. Times are seconds since the epoch; ``started`` and
-    ``deadline`` are None before the first claim. ``progress`` is plain data for people (stage, fraction, message)."""
+    ``deadline`` are None before the first claim. ``progress`` is plain data for people (stage, fraction, message), ``memo``
+    what the step's own code keeps between two looks."""
 
     step: Step
     plan: str
@@ -48,6 +49,7 @@ class StepRow:
     deadline: float | None
     error: str
     progress: Mapping[str, Any]
+    memo: Mapping[str, Any]
 
     @property
     def key(self) -> str:
@@ -94,6 +96,12 @@ def get(connection: Connection, plan: str, key: str) -> StepRow | None:
 def of_plan(connection: Connection, plan: str) -> tuple[StepRow, ...]:
     """All steps of a plan in their order."""
     query = select(_table).where(_table.c.plan == plan).order_by(_table.c.position)
+    return tuple(_row(row) for row in connection.execute(query).mappings())
+
+
+def of_machine(connection: Connection, plan: str, machine: str) -> tuple[StepRow, ...]:
+    """The steps of a plan for one machine, in their order."""
+    query = select(_table).where(_table.c.plan == plan, _table.c.machine == machine).order_by(_table.c.position)
     return tuple(_row(row) for row in connection.execute(query).mappings())
 
 
@@ -191,6 +199,40 @@ def set_progress(
     connection.execute(update(_table).where(_table.c.plan == plan, _table.c.key == key).values(**values))
 
 
+def set_memo(connection: Connection, row: StepRow, memo: Mapping[str, Any]) -> None:
+    """What the step's code keeps between two looks; gone when the step starts anew."""
+    connection.execute(update(_table).where(*_mine(row)).values(memo=rows.dump(dict(memo))))
+
+
+def memos(connection: Connection, kind: StepKind) -> tuple[tuple[str, str, Mapping[str, Any]], ...]:
+    """Plan, key and memo of all running steps of a kind that keep one; without their documents, which may be many."""
+    query = select(_table.c.plan, _table.c.key, _table.c.memo).where(
+        _table.c.kind == kind, _table.c.state == StepState.RUNNING, _table.c.memo != "{}"
+    )
+    return tuple((plan, key, rows.load(memo)) for plan, key, memo in connection.execute(query))
+
+
+def wake(connection: Connection, plan: str, kind: StepKind) -> None:
+    """Let the engine look at the running steps of a kind at once: something that they wait for has happened."""
+    here = (_table.c.plan == plan, _table.c.kind == kind, _table.c.state == StepState.RUNNING)
+    connection.execute(update(_table).where(*here).values(not_before=0.0))
+
+
+def at_work(connection: Connection, machine: str, kind: StepKind) -> bool:
+    """Whether an accepted plan has steps of this kind for this machine that wait or run."""
+    query = (
+        select(_table.c.key)
+        .join(schema.plan, schema.plan.c.hash == _table.c.plan)
+        .where(
+            schema.plan.c.state == PlanState.ACCEPTED,
+            _table.c.machine == machine,
+            _table.c.kind == kind,
+            _table.c.state.in_(OPEN),
+        )
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def cancel(connection: Connection, plan: str, keys: Iterable[str], *, why: str) -> int:
     """Steps that wait or run will not go on. The fence rises: a worker that is at it right now cannot give it back."""
     values = {"state": StepState.CANCELLED, "error": why, "owner": "", "lease_until": 0.0, "fence": _table.c.fence + 1}
@@ -223,4 +265,5 @@ def _row(row: RowMapping) -> StepRow:
         deadline=row["deadline"],
         error=row["error"],
         progress=rows.load(row["progress"]),
+        memo=rows.load(row["memo"]),
     )

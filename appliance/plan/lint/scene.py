@@ -17,6 +17,7 @@ from appliance.model.network import AddressLayout, Network, Plane
 from appliance.model.observed import ObservedMachine
 from appliance.model.plan import DiskChoice, DiskFate, NodeLayout, Plan, Step, WaitReason
 from appliance.model.site import Site
+from appliance.plan.cephsteps import written_disks
 from appliance.plan.lint.links import Links
 from appliance.plan.lint.tree import Tree
 from hwprofiles.normal import serial_key
@@ -71,6 +72,16 @@ class Scene:
         """Disks that steps write, or that the plan says it erases."""
         named = [step.install.disk for step in self.plan.steps if step.install is not None]
         return tuple({id(c): c for c in (*named, *(c for c in self.plan.disks if c.fate is DiskFate.ERASE))}.values())
+
+    @cached_property
+    def formed(self) -> dict[DiskId, tuple[str, str]]:
+        """Disks that steps of Ceph write: the step's key, and what people call the disk."""
+        table: dict[DiskId, tuple[str, str]] = {}
+        for step in self.plan.steps:
+            for machine, disk in written_disks(step):
+                name = disk.serial or disk.wwn or disk.model
+                table[self.identity(machine, disk)] = (step.key, name)
+        return table
 
     def key(self, serial: str) -> str:
         """The comparable form of a serial; each is computed once."""

@@ -16,6 +16,10 @@ def one_disk_one_step(scene: Scene) -> Findings:
     for who, count in Counter((disk.machine, disk.serial, disk.wwn) for disk in written).items():
         if count > 1:
             yield who[1] or who[2], f"{count} steps write this disk"
+    systems = {scene.identity(disk.machine, disk) for disk in written}
+    for where, (key, name) in scene.formed.items():
+        if where in systems:
+            yield name, f"{key} writes the system disk that another step installs on"
 
 
 @rule(ERROR, "plan again: the machine has moved on since")

@@ -20,6 +20,7 @@ from typing import ClassVar
 from sqlalchemy import Connection, func, select
 
 from appliance.effects.authority import Authority
+from appliance.effects.cephdoor import FakeCephDoor
 from appliance.effects.clock import SystemClock
 from appliance.engine.engine import Engine
 from appliance.engine.registry import Failure, Run, Tools
@@ -78,6 +79,7 @@ def worker(folder: Path) -> None:
         authority=Authority.open(folder, clock, ADDRESS),
         settings=settings,
         render=render,
+        ceph=FakeCephDoor(),
     )
     effect = Effect(folder / "effects.log")
     stop = threading.Event()

@@ -26,7 +26,9 @@ from agent.wire import (
 )
 from appliance.effects.authority import Authority
 from appliance.effects.clock import FakeClock
+from appliance.effects.secrets import SecretBox
 from appliance.engine.engine import Engine
+from appliance.engine.orderdoor import OrderDoor
 from appliance.engine.registry import Tools, registry
 from appliance.model.machine import Machine, MachineEvent
 from appliance.model.plan import DiskChoice, DiskFate, HostConfig, InstallArgs, NicConfig, Plan, Step, StepKind
@@ -108,6 +110,7 @@ class World:
             store=Store.open(settings.database_url),
             clock=self.clock,
             authority=Authority.open(folder, self.clock, ADDRESS),
+            secrets=SecretBox.open(folder),
             settings=settings,
             profiles=(),
         )
@@ -115,8 +118,14 @@ class World:
         if quick:
             self.store.close()
             event.listen(self.store.engine, "connect", lambda it, _: it.execute("PRAGMA synchronous = OFF").close())
+        door = OrderDoor(store=self.store, clock=self.clock, authority=self.app.authority)
         self.tools = Tools(
-            store=self.store, clock=self.clock, authority=self.app.authority, settings=settings, render=render
+            store=self.store,
+            clock=self.clock,
+            authority=self.app.authority,
+            settings=settings,
+            render=render,
+            ceph=door,
         )
         self.engine = Engine(self.tools, registry())
         with self.store.write() as connection:

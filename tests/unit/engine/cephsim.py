@@ -1,0 +1,195 @@
+"""A Ceph that does what orders and commands say, in memory: just as much of it as steps can see. It checks what a real one
+and its machines would not forgive: an OSD made twice, an id given to another disk, a daemon without its key."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from agent.cephorder import CephAction, CephOrder, MonAnswer, MonCommand
+from appliance.kinds.ceph.names import MANAGER_POOL
+from appliance.model.ceph import CephHost, CephLayout
+from appliance.model.cephstate import BucketState, CephState, FilesystemState, OsdState, PoolState
+
+
+@dataclass
+class CephSim:
+    """``hosts`` by machine id. ``made`` are the uuids of OSDs in the order in which they came to be, ``ids`` what id each
+    got; ``configured`` machines; ``checks`` what was written, read and compared."""
+
+    layout: CephLayout
+    hosts: dict[str, CephHost]
+    monitors: list[str] = field(default_factory=list)
+    managers: list[str] = field(default_factory=list)
+    servers: list[str] = field(default_factory=list)
+    gateways: list[str] = field(default_factory=list)
+    notes: dict[str, str] = field(default_factory=dict)
+    buckets: dict[str, BucketState] = field(default_factory=dict)
+    rules: list[str] = field(default_factory=lambda: ["replicated_rule"])
+    pools: dict[str, PoolState] = field(default_factory=dict)
+    systems: dict[str, FilesystemState] = field(default_factory=dict)
+    osds: dict[int, OsdState] = field(default_factory=dict)
+    made: list[str] = field(default_factory=list)
+    configured: set[str] = field(default_factory=set)
+    checks: list[str] = field(default_factory=list)
+
+    def state(self, at: float) -> CephState | None:
+        """None while there is no monitor."""
+        if not self.monitors:
+            return None
+        return CephState(
+            fsid=self.layout.fsid,
+            release="reef",
+            monitors=tuple(self.monitors),
+            quorum=tuple(self.monitors),
+            managers=tuple(self.managers),
+            osds=tuple(self.osds[number] for number in sorted(self.osds)),
+            buckets=tuple(self.buckets.values()),
+            rules=tuple(sorted(self.rules)),
+            pools=tuple(self.pools.values()),
+            filesystems=tuple(replace(one, active=tuple(self.servers[:1])) for one in self.systems.values()),
+            gateways=tuple(self.gateways),
+            metadata_servers=tuple(self.servers),
+            notes=tuple(sorted(self.notes.items())),
+            health="HEALTH_OK",
+            pgs=(("active+clean", 8),) if self.pools else (),
+            at=at,
+        )
+
+    def carry(self, machine: str, order: CephOrder) -> tuple[MonAnswer, ...]:
+        """What the machine does with an order; asked again it changes nothing."""
+        assert order.fsid == self.layout.fsid
+        act = getattr(self, f"_{order.action.value}", None)
+        assert act is not None, order.action
+        if order.action is not CephAction.CONFIGURE:
+            asks = order.action in (CephAction.ASK, CephAction.CHECK)
+            assert asks or machine in self.configured, f"{machine} is told {order.action} before it is configured"
+        return act(machine, order) or ()
+
+    # ------------------------------------------------------------ actions
+
+    def _configure(self, machine: str, _order: CephOrder) -> None:
+        self.configured.add(machine)
+
+    def _mon(self, machine: str, order: CephOrder) -> None:
+        name = self.hosts[machine].name
+        assert order.daemon == name
+        assert bool(order.monitors) == bool(set(self.monitors) - {name}), "only the first monitor begins a cluster"
+        if name not in self.monitors:
+            self.monitors.append(name)
+        self.buckets.setdefault("default", BucketState(name="default", level="root", parent=""))
+
+    def _daemon(self, entity: str, there: list[str], name: str) -> None:
+        assert f"keys/{entity}" in self.notes, f"{entity} starts without a key that the monitors know"
+        if name not in there:
+            there.append(name)
+
+    def _mgr(self, _machine: str, order: CephOrder) -> None:
+        self._daemon(f"mgr.{order.daemon}", self.managers, order.daemon)
+        number = len(self.pools) + 1
+        self.pools.setdefault(
+            MANAGER_POOL,
+            PoolState(number=number, name=MANAGER_POOL, size=3, min_size=2, rule="replicated_rule", pg_num=1),
+        )
+
+    def _mds(self, _machine: str, order: CephOrder) -> None:
+        self._daemon(f"mds.{order.daemon}", self.servers, order.daemon)
+
+    def _rgw(self, _machine: str, order: CephOrder) -> None:
+        self._daemon(f"client.rgw.{order.daemon}", self.gateways, order.daemon)
+
+    def _osd(self, machine: str, order: CephOrder) -> None:
+        osd = order.osd
+        assert osd is not None
+        grants = order.grants
+        assert grants and all(grant.machine == machine for grant in grants)
+        there = self.osds.get(osd.number)
+        assert there is None or there.uuid == osd.uuid or there.destroyed, f"osd.{osd.number} is another one"
+        assert all(one.number == osd.number for one in self.osds.values() if one.uuid == osd.uuid), "its id changed"
+        if there is None or there.uuid != osd.uuid:
+            self.made.append(osd.uuid)
+        name = self.hosts[machine].name
+        assert name in self.buckets, f"osd.{osd.number} starts before its place in the tree is there"
+        self.osds[osd.number] = OsdState(
+            number=osd.number,
+            uuid=osd.uuid,
+            host=name,
+            device_class=osd.device_class,
+            up=True,
+            in_=True,
+            weight=1.0,
+            pgs=1,
+            size=1 << 40,
+        )
+
+    def _check(self, _machine: str, order: CephOrder) -> None:
+        self.checks.append(f"{order.service}:{order.check}")
+
+    def _ask(self, machine: str, order: CephOrder) -> tuple[MonAnswer, ...]:
+        assert self.hosts[machine].name in self.monitors, "commands go through a machine with a monitor"
+        answers = tuple(self._command(command) for command in order.commands)
+        self.rules += [name for name in (text.split()[1] for text in order.rules) if name not in self.rules]
+        return answers
+
+    # ------------------------------------------------------------ commands
+
+    def _command(self, command: MonCommand) -> MonAnswer:
+        said = json.loads(command.command)
+        prefix = said.pop("prefix")
+        said.pop("format", None)
+        name = "on_" + prefix.replace(" ", "_").replace("-", "_")
+        act = getattr(self, name, None)
+        assert act is not None, f"the simulated Ceph does not know: {prefix} {said}"
+        return MonAnswer(code=0, output=json.dumps(act(**said)))
+
+    def on_auth_import(self) -> None:
+        pass
+
+    def on_config_key_set(self, key: str, val: str) -> None:
+        self.notes[key.removeprefix("rackseed/")] = val
+
+    def on_osd_crush_add_bucket(self, name: str, type: str) -> None:  # noqa: A002 - Ceph's word
+        self.buckets.setdefault(name, BucketState(name=name, level=type, parent=""))
+
+    def on_osd_crush_move(self, name: str, args: list[str]) -> None:
+        parent = args[0].partition("=")[2]
+        assert parent in self.buckets
+        self.buckets[name] = replace(self.buckets[name], parent=parent)
+
+    def on_osd_erasure_code_profile_set(self, name: str, profile: list[str]) -> None:
+        assert any(word.startswith("k=") for word in profile), name
+
+    def on_osd_pool_create(self, pool: str, rule: str, pg_num: int, size: int = 0, **more: Any) -> None:
+        assert rule in self.rules
+        assert pool not in self.pools, f"{pool} is made twice"
+        self.pools[pool] = PoolState(
+            number=len(self.pools) + 1,
+            name=pool,
+            size=size,
+            min_size=0,
+            rule=rule,
+            pg_num=pg_num,
+            erasure=more.get("erasure_code_profile", ""),
+            autoscale=more["autoscale_mode"],
+        )
+
+    def on_osd_pool_application_enable(self, pool: str, app: str) -> None:
+        self.pools[pool] = replace(self.pools[pool], applications=(app,))
+
+    def on_osd_pool_set(self, pool: str, var: str, val: str) -> None:
+        names = {"crush_rule": "rule", "pg_autoscale_mode": "autoscale", "target_size_ratio": "share"}
+        kinds: dict[str, type] = {"size": int, "min_size": int, "pg_num": int, "target_size_ratio": float}
+        name = names.get(var, var)
+        if name in PoolState.__slots__:
+            self.pools[pool] = replace(self.pools[pool], **{name: kinds.get(var, str)(val)})
+
+    def on_fs_new(self, fs_name: str, metadata: str, data: str) -> None:
+        self.systems[fs_name] = FilesystemState(name=fs_name, metadata=metadata, data=(data,))
+
+    def on_fs_add_data_pool(self, fs_name: str, pool: str) -> None:
+        found = self.systems[fs_name]
+        self.systems[fs_name] = replace(found, data=(*found.data, pool))
+
+    def on_fs_set(self, fs_name: str, var: str, val: str) -> None:
+        assert fs_name in self.systems and var and val

@@ -1,0 +1,202 @@
+"""A world with machines that are deployed with Debian, a planned Ceph, its steps, and a door to a simulated one."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent.cephorder import CephAction, CephOrder, MonAnswer
+from agent.wire import Environment
+from appliance.effects.cephdoor import DoorResult, DoorState
+from appliance.effects.clock import FakeClock
+from appliance.engine.engine import Engine
+from appliance.engine.registry import Tools, registry
+from appliance.kinds import ceph
+from appliance.model.ceph import PoolSpec
+from appliance.model.cephstate import CephState
+from appliance.model.machine import MachineEvent
+from appliance.model.plan import Desired, Plan, Step
+from appliance.store import certificates, inventories, lifecycle, machines, plans, steps
+from appliance.store.certificates import CertificateRow, CertificateState
+from appliance.store.database import Store
+from tests.unit.engine.cephsim import CephSim
+from tests.unit.engine.world import World, new_csr, render
+from tests.unit.kinds import scenes
+
+PLAN = "c" * 64
+READING = frozenset({CephAction.ASK, CephAction.CHECK})
+
+
+@dataclass
+class Job:
+    """One order on its way: carried out and answered at some time, or never."""
+
+    machine: str
+    plan: str
+    step: str
+    order: CephOrder
+    result: DoorResult = DoorResult(state=DoorState.RUNNING)
+    due: float = 0.0
+    twice: bool = False
+    lost: bool = False
+
+
+@dataclass
+class SimDoor:
+    """`CephDoor` on a simulated Ceph. ``chance`` decides: an order is lost before it is carried out (its machine was
+    restarted, and says so only much later, or somebody withdrew it), carried out twice, or carried out late."""
+
+    sim: CephSim
+    clock: FakeClock
+    chance: random.Random = field(default_factory=lambda: random.Random(0))
+    trouble: float = 0.0
+    jobs: list[Job] = field(default_factory=list)
+    fail: dict[str, DoorResult] = field(default_factory=dict)
+    asked: int = 0
+
+    def observe(self) -> CephState | None:
+        self.asked += 1
+        self.work()
+        return self.sim.state(self.clock.now())
+
+    def start(self, machine: str, plan: str, step: str, order: CephOrder) -> None:
+        if self._last(plan, step).state is DoorState.RUNNING:
+            return
+        busy = [job.step for job in self.jobs if job.machine == machine and job.result.state is DoorState.RUNNING]
+        assert not busy, f"{machine} is told {step} while it works on {busy}"
+        job = Job(machine=machine, plan=plan, step=step, order=order, due=self.clock.now())
+        if self.chance.random() < self.trouble:
+            job.lost = self.chance.random() < 0.4
+            job.twice = self.chance.random() < 0.4
+            job.due += self.chance.choice((0.0, 1.0, 7.0, 40.0))
+        self.jobs.append(job)
+
+    def result(self, plan: str, step: str) -> DoorResult:
+        self.work()
+        return self._last(plan, step)
+
+    def _last(self, plan: str, step: str) -> DoorResult:
+        found = [job for job in self.jobs if (job.plan, job.step) == (plan, step)]
+        return found[-1].result if found else DoorResult(state=DoorState.NONE)
+
+    def work(self) -> None:
+        """Machines do what is due."""
+        for job in self.jobs:
+            if job.result.state is not DoorState.RUNNING or job.due > self.clock.now():
+                continue
+            told = self.fail.get(job.step)
+            if told is not None:
+                job.result = told
+            elif job.lost:
+                job.result = DoorResult(state=self.chance.choice((DoorState.NONE, DoorState.FAILED)), message="power cut")
+            else:
+                answers: tuple[MonAnswer, ...] = ()
+                for _ in range(1 + job.twice):
+                    answers = self.sim.carry(job.machine, job.order)
+                job.result = DoorResult(state=DoorState.DONE, answers=answers)
+
+
+class CephWorld:
+    """``boxes`` machines with two disks each; `steps` are what the kind makes of nothing."""
+
+    def __init__(self, folder: Path, boxes: int = 3, pools: tuple[PoolSpec, ...] = (scenes.BLOCK,)) -> None:
+        self.world = World(folder)
+        self.clock, self.store, self.app = self.world.clock, self.world.store, self.world.app
+        among = scenes.boxes(boxes)
+        self.ids = {box.name: self.deployed(box.name) for box in among}
+        self.scene = scenes.scene(among, pools, ids=self.ids)
+        self.layout = self.scene.layout
+        self.steps = ceph.steps(self.layout, self.scene.hosts, None, None, self.scene.networks, self.scene.choices)
+        self.sim = CephSim(self.layout, dict(self.scene.hosts))
+        self.door = SimDoor(self.sim, self.clock)
+        self.use(self.door)
+
+    def use(self, door: object) -> None:
+        """The engine works through this door from now on."""
+        tools = self.world.tools
+        self.tools = Tools(
+            store=tools.store,
+            clock=tools.clock,
+            authority=tools.authority,
+            settings=tools.settings,
+            render=render,
+            ceph=door,  # type: ignore[arg-type]
+        )
+        self.engine = Engine(self.tools, registry())
+
+    def deployed(self, name: str) -> str:
+        """A machine whose installed system has reported; returns its id."""
+        now = self.clock.now()
+        with self.store.write() as connection:
+            machine = machines.add(connection, at=now)
+            moves = (MachineEvent.ENROL, MachineEvent.APPROVE, MachineEvent.REPORT, MachineEvent.MATCH)
+            for move in (*moves, MachineEvent.INSTALL, MachineEvent.FIRST_BOOT):
+                lifecycle.advance(connection, machine, move, at=now)
+            machines.change(connection, machine, name=name)
+        self.boot(machine, f"{name}-1")
+        return machine
+
+    def boot(self, machine: str, nonce: str) -> None:
+        """The installed system came up (again) and reported."""
+        now = self.clock.now()
+        with self.store.write() as connection:
+            if not certificates.of_machine(connection, machine):
+                issued = self.app.authority.issue(new_csr(), machine=machine, environment="installed")
+                row = CertificateRow(
+                    serial=issued.serial,
+                    machine=machine,
+                    environment=Environment.INSTALLED,
+                    pem=issued.pem,
+                    key_sha256=issued.key_sha256,
+                    state=CertificateState.CURRENT,
+                    not_after=issued.not_after,
+                    created=now,
+                )
+                certificates.add(connection, row)
+            inventory = self.world.inventory(Environment.INSTALLED)
+            inventories.put(connection, machine, inventory, at=now, nonce=nonce)
+            machines.touch(connection, machine, at=now, nonce=nonce)
+
+    def accept(self, *some: Step, hash_: str = PLAN, parent: str = "") -> None:
+        """An accepted plan with these steps (all by default)."""
+        wanted = some or self.steps
+        desired = Desired(ceph=self.layout)
+        plan = Plan(
+            hash=hash_, parent=parent, steps=wanted, waits=(), disks=(), allocations=(), facts=(), desired=desired
+        )
+        with self.store.write() as connection:
+            plans.put_draft(connection, plan, lint=(), diff="", made_by="t", made=self.clock.now())
+            plans.accept(connection, hash_, by="t", at=self.clock.now())
+            steps.add(connection, hash_, wanted)
+
+    def run(self, seconds: float = 600.0, pause: float = 1.0) -> str:
+        """Until the plan is over, or so much time has passed; returns its state."""
+        until = self.clock.now() + seconds
+        while self.world.plan_state(PLAN) == "accepted" and self.clock.now() < until:
+            if not self.engine.run_one():
+                self.clock.advance(pause)
+        return self.world.plan_state(PLAN)
+
+    def step(self, key: str) -> steps.StepRow:
+        return self.world.step(key, PLAN)
+
+    def key(self, start: str) -> str:
+        """The first step whose key begins so."""
+        return next(step.key for step in self.steps if step.key.startswith(start))
+
+    @property
+    def formed(self) -> CephState:
+        state = self.sim.state(self.clock.now())
+        assert state is not None
+        return state
+
+    def left(self) -> tuple[Step, ...]:
+        """What the kind would still do."""
+        scene = self.scene
+        return ceph.steps(self.layout, scene.hosts, self.formed, self.layout, scene.networks, scene.choices)
+
+
+def opened(folder: Path) -> Store:
+    """The same database again, as another process opens it."""
+    return Store.open(f"sqlite:///{folder / 'rackseed.db'}")
