@@ -16,6 +16,7 @@ from appliance.plan.ceph import CephPlan, Storage, plan_ceph
 from appliance.plan.clusters import ClusterPlan, ceph_members, plan_clusters
 from appliance.plan.disks import Claims
 from appliance.plan.hostnet import Wiring
+from appliance.plan.membership import Membership
 
 NOTHING = Desired()
 EVERY = frozenset(Plane)
@@ -38,12 +39,14 @@ class Ground:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """``allocations`` are those of candidates, with their clusters; ``choices`` what was decided about members' disks."""
+    """``allocations`` are those of candidates, with their clusters; ``choices`` what was decided about members' disks;
+    ``storage`` the ids of machines that run Debian's own Ceph."""
 
     allocations: Mapping[str, Allocation]
     desired: Desired = NOTHING
     choices: tuple[DiskChoice, ...] = ()
     waits: tuple[Wait, ...] = ()
+    storage: frozenset[str] = frozenset()
 
 
 def has_layout(site: Site) -> bool:
@@ -80,6 +83,7 @@ def desire(ground: Ground) -> Layout:
         allocations={one.id: one.given for one in placed},
         choices=ceph.choices,
         waits=(*grouped.waits, *cabling, *ceph.waits, *_later(desired)),
+        storage=_dedicated(site, candidates, storage),
     )
 
 
@@ -88,6 +92,21 @@ def _storage(site: Site, candidates: Sequence[Candidate], grouped: ClusterPlan) 
     if site.ceph is None:
         return frozenset()
     return frozenset(one.id for one in ceph_members(site, site.ceph, candidates, grouped.clusters))
+
+
+def _dedicated(site: Site, candidates: Sequence[Candidate], storage: frozenset[str]) -> frozenset[str]:
+    """Ids of Ceph's machines that no cluster wants, members and a tiebreaker: they run Debian's own Ceph. Also while the
+    layout waits for other members, since an operating system is chosen once."""
+    spec = site.ceph
+    if spec is None:
+        return frozenset()
+    membership = Membership(site, candidates)
+    tiebreaker = membership.referees.find(spec.tiebreaker) if spec.stretch else None
+    return frozenset(
+        one.id
+        for one in candidates
+        if (one.id in storage or one is tiebreaker) and membership.of(one) is None
+    )
 
 
 def _join(site: Site, one: Candidate, cluster: str, storage: frozenset[str]) -> Candidate:

@@ -38,7 +38,7 @@ from appliance.plan.network import boot_port
 from appliance.plan.order import natural
 from appliance.plan.place import Places, display_name, kept, numbering
 from appliance.plan.ready import SETTLED, not_yet, profile_of
-from appliance.plan.steps import install_steps
+from appliance.plan.steps import install_steps, operating_system
 from hwprofiles.profile import DiskRoleName, Profile
 
 EXECUTABLE = frozenset({"x86_64"})
@@ -121,6 +121,7 @@ class _Planner:
     waits: list[Wait] = field(default_factory=list)
     disks: dict[str, tuple[DiskChoice, ...]] = field(default_factory=dict)
     facts: list[Fact] = field(default_factory=list)
+    systems: set[str] = field(default_factory=set)
     layout: Layout | None = None
 
     def wait(self, about: str, reason: WaitReason, text: str) -> None:
@@ -221,13 +222,10 @@ class _Planner:
 
     def _later(self, one: Candidate) -> Wait | None:
         """Why a machine that is placed can't be installed by us now."""
-        architecture, system = one.inventory.architecture, self.site.operating_system
+        architecture = one.inventory.architecture
         if architecture not in EXECUTABLE:
             text = f"there is no root image for {architecture} yet"
             return Wait(about=one.name, reason=WaitReason.NOT_EXECUTABLE, text=text)
-        if system not in self.images:
-            text = f"the root image of {system} is not built: rackseed image root {system}"
-            return Wait(about=one.name, reason=WaitReason.NO_IMAGE, text=text)
         return None
 
     def count(self) -> None:
@@ -253,7 +251,9 @@ class _Planner:
         osds = self.layout.desired.ceph.osds if self.layout.desired.ceph else ()
         assigned = facts.assigned_keys(osds)
         for one, found in self.ready:
-            self._install(one, found, assigned.pop(one.id, []))
+            image = self._image(one)
+            if image:
+                self._install(one, found, image, assigned.pop(one.id, []))
         before = {osd.number for osd in standing.ceph.osds} if standing.ceph else set()
         new = facts.assigned_keys(osd for osd in osds if osd.number not in before)
         for one in self.candidates:
@@ -273,12 +273,27 @@ class _Planner:
             kept={who: self.allocations[who] for who in hidden if who in self.allocations},
         )
 
-    def _install(self, one: Candidate, found: DiskPlan, assigned: Sequence[str]) -> None:
+    def _image(self, one: Candidate) -> str:
+        """The root image of a machine by its SHA-256, or empty: it waits until somebody has built it."""
+        system = operating_system(self.site, storage=self.layout is not None and one.id in self.layout.storage)
+        if system in self.images:
+            self.systems.add(system)
+            return self.images[system]
+        self.wait(
+            one.name,
+            WaitReason.NO_IMAGE,
+            f"the root image of {system} is not built: rackseed image root --os {system}",
+        )
+        self.disks[one.id] = tuple(
+            _kept(choice) if choice.fate is DiskFate.ERASE else choice for choice in self.disks[one.id]
+        )
+        return ""
+
+    def _install(self, one: Candidate, found: DiskPlan, image: str, assigned: Sequence[str]) -> None:
         """Steps and facts of one machine. ``assigned`` are the keys of its disks that the layout gives a role."""
         if found.system is None:
             return
         choice = next(choice for choice in found.choices if choice.fate is DiskFate.ERASE)
-        image = self.images[self.site.operating_system]
         one = replace(one, given=self.allocations[one.id])
         install, boot = install_steps(self.site, one, choice, found.system, image)
         self.steps += [install, boot]
@@ -289,7 +304,7 @@ class _Planner:
         desired = self.layout.desired if self.layout else Desired()
         steps = tuple(sorted(self.steps, key=lambda step: (natural(step.name), step.machine, bool(step.after))))
         if steps:
-            self.facts += facts.image_facts(observed, [self.site.operating_system])
+            self.facts += facts.image_facts(observed, self.systems)
         found = tuple(sorted(self.facts, key=lambda fact: fact.name))
         names = {who: allocation.name for who, allocation in self.allocations.items()}
         order = sorted(self.disks, key=lambda who: (natural(names.get(who, "~" + who)), who))

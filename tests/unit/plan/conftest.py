@@ -30,7 +30,7 @@ from hwprofiles.loader import load_profiles
 from hwprofiles.profile import Profile
 
 PROFILES = load_profiles()
-IMAGES = (("debian-13", "5f" * 32),)
+IMAGES = (("debian-13", "5f" * 32), ("debian-13-ceph", "ce" * 32))
 BLANK = Content(blank=True, edges="00" * 32)
 FOREIGN = Content(
     table="gpt",
