@@ -242,6 +242,7 @@ class _Planner:
         self.layout = desire(self._ground(standing))
         self.allocations.update(self.layout.allocations)
         self.waits += self.layout.waits
+        self.ready = [(one, found) for one, found in self.ready if self._has_image(one)]
         members: dict[str, list[DiskChoice]] = {}
         for choice in self.layout.choices:
             members.setdefault(choice.machine, []).append(choice)
@@ -251,9 +252,7 @@ class _Planner:
         osds = self.layout.desired.ceph.osds if self.layout.desired.ceph else ()
         assigned = facts.assigned_keys(osds)
         for one, found in self.ready:
-            image = self._image(one)
-            if image:
-                self._install(one, found, image, assigned.pop(one.id, []))
+            self._install(one, found, assigned.pop(one.id, []))
         before = {osd.number for osd in standing.ceph.osds} if standing.ceph else set()
         new = facts.assigned_keys(osd for osd in osds if osd.number not in before)
         for one in self.candidates:
@@ -273,27 +272,27 @@ class _Planner:
             kept={who: self.allocations[who] for who in hidden if who in self.allocations},
         )
 
-    def _image(self, one: Candidate) -> str:
-        """The root image of a machine by its SHA-256, or empty: it waits until somebody has built it."""
-        system = operating_system(self.site, storage=self.layout is not None and one.id in self.layout.storage)
-        if system in self.images:
-            self.systems.add(system)
-            return self.images[system]
-        self.wait(
-            one.name,
-            WaitReason.NO_IMAGE,
-            f"the root image of {system} is not built: rackseed image root --os {system}",
-        )
-        self.disks[one.id] = tuple(
-            _kept(choice) if choice.fate is DiskFate.ERASE else choice for choice in self.disks[one.id]
-        )
-        return ""
+    def _system(self, one: Candidate) -> str:
+        """The operating system of a machine, by the name of its root image."""
+        return operating_system(self.site, storage=self.layout is not None and one.id in self.layout.storage)
 
-    def _install(self, one: Candidate, found: DiskPlan, image: str, assigned: Sequence[str]) -> None:
+    def _has_image(self, one: Candidate) -> bool:
+        """Whether its root image is there; else the machine waits until somebody has built it."""
+        system = self._system(one)
+        if system not in self.images:
+            text = f"the root image of {system} is not built: rackseed image root --os {system}"
+            self.wait(one.name, WaitReason.NO_IMAGE, text)
+            self.disks[one.id] = tuple(_kept(choice) for choice in self.disks[one.id])
+            return False
+        self.systems.add(system)
+        return True
+
+    def _install(self, one: Candidate, found: DiskPlan, assigned: Sequence[str]) -> None:
         """Steps and facts of one machine. ``assigned`` are the keys of its disks that the layout gives a role."""
         if found.system is None:
             return
         choice = next(choice for choice in found.choices if choice.fate is DiskFate.ERASE)
+        image = self.images[self._system(one)]
         one = replace(one, given=self.allocations[one.id])
         install, boot = install_steps(self.site, one, choice, found.system, image)
         self.steps += [install, boot]
