@@ -103,9 +103,7 @@ def _dedicated(site: Site, candidates: Sequence[Candidate], storage: frozenset[s
     membership = Membership(site, candidates)
     tiebreaker = membership.referees.find(spec.tiebreaker) if spec.stretch else None
     return frozenset(
-        one.id
-        for one in candidates
-        if (one.id in storage or one is tiebreaker) and membership.of(one) is None
+        one.id for one in candidates if (one.id in storage or one is tiebreaker) and membership.of(one) is None
     )
 
 

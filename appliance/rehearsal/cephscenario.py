@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from appliance.rehearsal.description import DiskBus, DiskDescription, Firmware, MachineDescription, RackDescription
+from appliance.rehearsal.description import (
+    NETWORK,
+    DiskBus,
+    DiskDescription,
+    Firmware,
+    MachineDescription,
+    RackDescription,
+)
 from appliance.rehearsal.scenario import GIB, SYSTEM_DISK, bios_machine
 
 SYSTEM = "debian-13-ceph"
@@ -61,9 +68,11 @@ def ceph_rack() -> RackDescription:
 
 
 def ceph_lines() -> str:
-    """What the site file says of Ceph: every spinning disk is an OSD with its database on the flash, one is encrypted."""
+    """What the site file says more: monitors need equal clocks, every spinning disk is an OSD with its database on the
+    flash, and one is encrypted."""
     sealed = f"data: {{serials: [{data_serial(ENCRYPTED)}]}}, db: {{serials: [{database_serial(ENCRYPTED)}]}}"
     lines = (
+        f"time_servers: [{NETWORK.ip}]",
         "ceph:",
         "  osds:",
         "    open: {data: {rotational: true}, db: {model: NVMe}}",
