@@ -1,7 +1,8 @@
 """Files of one installed system, as text. Pure: data in, `wire.FileSpec` out.
 
 Every value is checked before it gets near a template: a line break in a host name or a quote in a kernel argument must
-not become a line of a file that root reads. Templates are in ``os/<name>/files`` and fail on anything undefined.
+not become a line of a file that root reads. Templates are in ``os/<name>/files``, else in those of the system that it is
+based on, and fail on anything undefined.
 """
 
 from __future__ import annotations
@@ -11,15 +12,14 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface
-from pathlib import Path
 from typing import Any, Protocol
 
 import jinja2
 
 from agent.wire import FileSpec, PartitionSpec
-from images.errors import RenderError
+from images.errors import RecipeError, RenderError
+from images.recipe import os_recipe
 
-FOLDER = Path(__file__).parent / "os"
 PUBLIC, SECRET = 0o644, 0o600
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
@@ -117,11 +117,12 @@ def _file(path: str, content: str, mode: int = PUBLIC) -> FileSpec:
 
 @functools.cache
 def _environment(os_name: str) -> jinja2.Environment:
-    folder = FOLDER / os_name / "files"
-    if re.fullmatch(r"[a-z0-9-]+", os_name) is None or not folder.is_dir():
-        raise RenderError("os", f"there are no templates for {os_name!r}")
+    try:
+        folders = os_recipe(os_name).find("files")
+    except RecipeError as error:
+        raise RenderError("os", f"there are no templates for {os_name!r}: {error}") from error
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder),
+        loader=jinja2.FileSystemLoader(folders),
         undefined=jinja2.StrictUndefined,
         autoescape=False,  # noqa: S701 - configuration files, not HTML; every value is checked above
         trim_blocks=True,

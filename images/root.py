@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.document import encode
 from images.aptroot import AptRoot, Deb
 from images.cache import Cache, Entry, key_of
 from images.errors import RecipeError, ToolError
@@ -69,9 +70,8 @@ def chunk_hashes(path: Path, chunk_size: int = CHUNK_SIZE) -> Iterator[str]:
 
 
 def _from_lock(cache: Cache, recipe: OsRecipe, lock: Lock, progress: Progress) -> RootImage:
-    folder = FOLDER / "os" / recipe.name
-    parts = [(folder / name).read_bytes() for name in ("os.yaml", "customize.sh")]
-    key = key_of("root", lock.hashes, *parts, (FOLDER / "root.py").read_bytes())
+    parts = [path.read_bytes() for path in (*recipe.find("customize.sh"), FOLDER / "root.py")]
+    key = key_of("root", lock.hashes, encode(recipe), *parts)
     return _describe(cache.make(KIND, key, lambda out: _build(cache, recipe, lock, out, progress)))
 
 
@@ -105,7 +105,6 @@ def _build(cache: Cache, recipe: OsRecipe, lock: Lock, out: Path, progress: Prog
 
 
 def _bootstrap(recipe: OsRecipe, lock: Lock, scratch: Path, tar: Path) -> None:
-    folder = FOLDER / "os" / recipe.name
     options = [f"--dpkgopt=path-exclude={path}" for path in recipe.without]
     options += [f"--dpkgopt=path-include={path}" for path in recipe.keep]
     env = {
@@ -129,7 +128,7 @@ def _bootstrap(recipe: OsRecipe, lock: Lock, scratch: Path, tar: Path) -> None:
         f"--include={','.join(deb.name for deb in lock.debs)}",
         *options,
         f'--extract-hook=cp -R {scratch}/overlay/. "$1"/',
-        f'--customize-hook=sh {folder}/customize.sh "$1"',
+        *(f'--customize-hook=sh {script} "$1"' for script in recipe.find("customize.sh")),
         recipe.suite,
         tar,
         f"deb [trusted=yes] copy:{scratch}/repository ./",

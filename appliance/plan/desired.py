@@ -18,6 +18,7 @@ from appliance.plan.cephsteps import LATER, ceph_work
 from appliance.plan.clusters import ClusterPlan, ceph_members, plan_clusters
 from appliance.plan.disks import Claims
 from appliance.plan.hostnet import Wiring
+from appliance.plan.membership import Membership
 
 NOTHING = Desired()
 
@@ -40,13 +41,15 @@ class Ground:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     """``allocations`` are those of candidates, with their clusters; ``choices`` what was decided about members' disks;
-    ``steps`` what forms it, each after those that it waits for."""
+    ``steps`` what forms it, each after those that it waits for; ``storage`` the ids of machines that run Debian's own
+    Ceph."""
 
     allocations: Mapping[str, Allocation]
     desired: Desired = NOTHING
     choices: tuple[DiskChoice, ...] = ()
     steps: tuple[Step, ...] = ()
     waits: tuple[Wait, ...] = ()
+    storage: frozenset[str] = frozenset()
 
 
 def has_layout(site: Site) -> bool:
@@ -85,6 +88,7 @@ def desire(ground: Ground) -> Layout:
         choices=work.choices,
         steps=work.steps,
         waits=(*grouped.waits, *cabling, *ceph.waits, *work.waits, *_later(desired)),
+        storage=_dedicated(site, candidates, storage),
     )
 
 
@@ -93,6 +97,19 @@ def _storage(site: Site, candidates: Sequence[Candidate], grouped: ClusterPlan) 
     if site.ceph is None:
         return frozenset()
     return frozenset(one.id for one in ceph_members(site, site.ceph, candidates, grouped.clusters))
+
+
+def _dedicated(site: Site, candidates: Sequence[Candidate], storage: frozenset[str]) -> frozenset[str]:
+    """Ids of Ceph's machines that no cluster wants, members and a tiebreaker: they run Debian's own Ceph. Also while the
+    layout waits for other members, since an operating system is chosen once."""
+    spec = site.ceph
+    if spec is None:
+        return frozenset()
+    membership = Membership(site, candidates)
+    tiebreaker = membership.referees.find(spec.tiebreaker) if spec.stretch else None
+    return frozenset(
+        one.id for one in candidates if (one.id in storage or one is tiebreaker) and membership.of(one) is None
+    )
 
 
 def _join(site: Site, one: Candidate, cluster: str, storage: frozenset[str]) -> Candidate:

@@ -39,7 +39,7 @@ from appliance.plan.network import boot_port
 from appliance.plan.order import natural
 from appliance.plan.place import Places, display_name, kept, numbering
 from appliance.plan.ready import SETTLED, not_yet, profile_of
-from appliance.plan.steps import install_steps
+from appliance.plan.steps import install_steps, operating_system
 from hwprofiles.profile import DiskRoleName, Profile
 
 EXECUTABLE = frozenset({"x86_64"})
@@ -126,6 +126,7 @@ class _Planner:
     waiting: set[str] = field(default_factory=set)
     disks: dict[str, tuple[DiskChoice, ...]] = field(default_factory=dict)
     facts: list[Fact] = field(default_factory=list)
+    systems: set[str] = field(default_factory=set)
     layout: Layout | None = None
 
     def wait(self, about: str, reason: WaitReason, text: str) -> None:
@@ -226,13 +227,10 @@ class _Planner:
 
     def _later(self, one: Candidate) -> Wait | None:
         """Why a machine that is placed can't be installed by us now."""
-        architecture, system = one.inventory.architecture, self.site.operating_system
+        architecture = one.inventory.architecture
         if architecture not in EXECUTABLE:
             text = f"there is no root image for {architecture} yet"
             return Wait(about=one.name, reason=WaitReason.NOT_EXECUTABLE, text=text)
-        if system not in self.images:
-            text = f"the root image of {system} is not built: rackseed image root {system}"
-            return Wait(about=one.name, reason=WaitReason.NO_IMAGE, text=text)
         return None
 
     def count(self) -> None:
@@ -249,6 +247,7 @@ class _Planner:
         self.layout = desire(self._ground(standing))
         self.allocations.update(self.layout.allocations)
         self.waits += self.layout.waits
+        self.ready = [(one, found) for one, found in self.ready if self._has_image(one)]
         members: dict[str, list[DiskChoice]] = {}
         for choice in self.layout.choices:
             members.setdefault(choice.machine, []).append(choice)
@@ -284,12 +283,27 @@ class _Planner:
             state=self.state,
         )
 
+    def _system(self, one: Candidate) -> str:
+        """The operating system of a machine, by the name of its root image."""
+        return operating_system(self.site, storage=self.layout is not None and one.id in self.layout.storage)
+
+    def _has_image(self, one: Candidate) -> bool:
+        """Whether its root image is there; else the machine waits until somebody has built it."""
+        system = self._system(one)
+        if system not in self.images:
+            text = f"the root image of {system} is not built: rackseed image root --os {system}"
+            self.wait(one.name, WaitReason.NO_IMAGE, text)
+            self.waiting.add(one.id)
+            return False
+        self.systems.add(system)
+        return True
+
     def _install(self, one: Candidate, found: DiskPlan, assigned: Sequence[str]) -> None:
         """Steps and facts of one machine. ``assigned`` are the keys of its disks that the layout gives a role."""
         if found.system is None:
             return
         choice = found.system_choices[0]
-        image = self.images[self.site.operating_system]
+        image = self.images[self._system(one)]
         one = replace(one, given=self.allocations[one.id])
         install, boot = install_steps(self.site, one, choice, found.system, image)
         self.steps += [install, boot]
@@ -301,7 +315,7 @@ class _Planner:
         installs = sorted(self.steps, key=lambda step: (natural(step.name), step.machine, bool(step.after)))
         steps = (*installs, *(self.layout.steps if self.layout else ()))
         if installs:
-            self.facts += facts.image_facts(observed, [self.site.operating_system])
+            self.facts += facts.image_facts(observed, self.systems)
         found = tuple(sorted(self.facts, key=lambda fact: fact.name))
         names = {who: allocation.name for who, allocation in self.allocations.items()}
         order = sorted(self.disks, key=lambda who: (natural(names.get(who, "~" + who)), who))

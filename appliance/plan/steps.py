@@ -14,6 +14,16 @@ from hwprofiles.profile import Profile
 FIRST_BOOT_SECONDS = 1800.0
 
 
+CEPH = "-ceph"
+"""What the name of an operating system with Ceph in it ends with: ``debian-13-ceph`` is ``debian-13`` and more."""
+
+
+def operating_system(site: Site, *, storage: bool) -> str:
+    """The root image of a machine: the site's, and with Ceph in it where ``storage`` (the machine runs Debian's Ceph)."""
+    system = site.operating_system
+    return system + CEPH if storage and not system.endswith(CEPH) else system
+
+
 def install_steps(site: Site, candidate: Candidate, choice: DiskChoice, system: Disk, image: str) -> tuple[Step, Step]:
     """Install on ``system`` (named to people by ``choice``) and first boot of one machine. ``image`` is a SHA-256."""
     who, name, profile = candidate.id, candidate.name, candidate.profile

@@ -132,13 +132,16 @@ class Demo:
 
 
 @contextmanager
-def stage(folder: Path, description: RackDescription, *, cache: Path, by_rule: tuple[str, ...]) -> Iterator[Session]:
-    """A rack with its appliance, nothing switched on; everything is gone at the end but ``folder``."""
+def stage(
+    folder: Path, description: RackDescription, *, cache: Path, by_rule: tuple[str, ...], more: str = ""
+) -> Iterator[Session]:
+    """A rack with its appliance, nothing switched on; everything is gone at the end but ``folder``. ``more`` are lines of
+    the site file."""
     state = folder / "state"
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     _, public = lab.make_ssh_key(folder)
     site = folder / "site.yaml"
-    site.write_text(scenario.site_text(description, by_rule=by_rule, ssh_key=public), encoding="utf-8")
+    site.write_text(scenario.site_text(description, by_rule=by_rule, ssh_key=public, more=more), encoding="utf-8")
     with Rack(description, folder, firmware=lab.firmware_files(cache)) as rack:
         appliance = Appliance(rack.namespace, state=state, cache=cache, site=site, log_file=rack.logs / "appliance.log")
         try:

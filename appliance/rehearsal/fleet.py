@@ -30,7 +30,7 @@ from appliance.rehearsal.fleetparts import ARM_STORAGE, EPYC, EPYC_HDD, GENERIC,
 
 __all__ = ["ARM_STORAGE", "EPYC", "EPYC_HDD", "GENERIC", "PI5", "Fleet", "accepted", "fleet", "machine", "observed"]
 
-IMAGES = (("debian-13", "5f" * 32),)
+IMAGES = (("debian-13", "5f" * 32), ("debian-13-ceph", "ce" * 32))
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _UNTRUSTED = frozenset({Phase.SEEN, Phase.ENROLLED, Phase.APPROVED})
 _PERMITS = uuid.UUID("2f3b1d0e-5d0c-5c1e-8a57-3f7c5e1b9a40")

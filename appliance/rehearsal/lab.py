@@ -17,8 +17,17 @@ from images.cache import Cache
 
 def build_images(cache: Path) -> None:
     """``rackseed image all``: builds what is not in the cache, and says how far it is on standard error."""
+    _build(cache, "all")
+
+
+def build_root(cache: Path, system: str) -> None:
+    """The root image of another operating system."""
+    _build(cache, "root", "--os", system)
+
+
+def _build(cache: Path, *words: str) -> None:
     environment = command_environment(cache=cache)
-    done = subprocess.run([*rackseed(), "image", "all"], env=environment, stdout=subprocess.DEVNULL, check=False)
+    done = subprocess.run([*rackseed(), "image", *words], env=environment, stdout=subprocess.DEVNULL, check=False)
     if done.returncode != 0:
         raise RehearsalError("the images could not be built; the reason is above")
 

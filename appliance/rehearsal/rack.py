@@ -18,6 +18,7 @@ from appliance.rehearsal.errors import MachineError, WaitError
 from appliance.rehearsal.machine import VirtualMachine, prepare_files
 from appliance.rehearsal.namespace import BRIDGE, Namespace
 from appliance.rehearsal.router import Router
+from appliance.rehearsal.timeserver import TimeServer
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ class Rack:
         self.start = time.monotonic()
         self._firmware = firmware
         self._namespace: Namespace | None = None
-        self._router: Router | None = None
+        self._neighbours: tuple[Router | TimeServer, ...] = ()
 
     @property
     def namespace(self) -> Namespace:
@@ -55,7 +56,8 @@ class Rack:
     def __enter__(self) -> Rack:
         self.logs.mkdir(parents=True, exist_ok=True)
         self._namespace = Namespace.create(self.description.network)
-        self._router = Router(self._namespace.name, BRIDGE)
+        address = str(self.description.network.ip)
+        self._neighbours = (Router(self._namespace.name, BRIDGE), TimeServer(self._namespace.name, address))
         try:
             for machine in self.description.machines:
                 files, plain = prepare_files(machine, self._namespace, self.folder / "machines", self._firmware)
@@ -72,8 +74,8 @@ class Rack:
     ) -> None:
         for machine in self.machines.values():
             machine.remove()
-        if self._router is not None:
-            self._router.close()
+        for neighbour in self._neighbours:
+            neighbour.close()
         self.namespace.remove()
 
     def power_on(self, *names: str) -> None:

@@ -142,8 +142,9 @@ def demo_rack(foreign: Path) -> RackDescription:
     return RackDescription(machines=(bios_machine(), nvme_machine(), archive_machine(foreign)))
 
 
-def site_text(rack: RackDescription, *, by_rule: tuple[str, ...], ssh_key: str) -> str:
-    """The demo's site file. Machines named in ``by_rule`` are approved by their serial, the others by a person."""
+def site_text(rack: RackDescription, *, by_rule: tuple[str, ...], ssh_key: str, more: str = "") -> str:
+    """The demo's site file. Machines named in ``by_rule`` are approved by their serial, the others by a person. ``more``
+    are lines of other headings."""
     lines = [
         "schema: 1",
         "site: demo",
@@ -159,4 +160,4 @@ def site_text(rack: RackDescription, *, by_rule: tuple[str, ...], ssh_key: str) 
         lines.append("approve:")
         lines += [f"  - {{serial: {rack.machine(name).smbios.serial}}}" for name in by_rule]
     lines += ["ssh_keys:", f"  - {ssh_key}"]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + more

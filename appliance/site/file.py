@@ -128,7 +128,13 @@ class SiteFile:
     hostname_prefix: HostPrefix = field(
         default=PREFIX, metadata=about("names of machines that are not listed: `node1`, `node2` …", example="edge")
     )
-    operating_system: str = field(default="debian-13", metadata=about("a folder of `images/os`", example="debian-13"))
+    operating_system: str = field(
+        default="debian-13",
+        metadata=about(
+            "a folder of `images/os`; machines of a dedicated Ceph get the one with `-ceph` behind it",
+            example="debian-13",
+        ),
+    )
     approve: tuple[ApprovalEntry, ...] = field(
         default=(),
         metadata=about(

@@ -49,8 +49,8 @@ def on_stage(cache: Path, request: pytest.FixtureRequest) -> Iterator[Stage]:
     folder = Path(os.environ.get("RACKSEED_VM_FOLDER", "/var/tmp/rackseed-vm")) / request.node.name
 
     @contextmanager
-    def make(description: RackDescription, *, by_rule: tuple[str, ...] = ()) -> Iterator[Session]:
-        with stage(folder, description, cache=cache, by_rule=by_rule) as session:
+    def make(description: RackDescription, *, by_rule: tuple[str, ...] = (), more: str = "") -> Iterator[Session]:
+        with stage(folder, description, cache=cache, by_rule=by_rule, more=more) as session:
             try:
                 yield session
             finally:

@@ -89,7 +89,9 @@ class SimDoor:
             if told is not None:
                 job.result = told
             elif job.lost:
-                job.result = DoorResult(state=self.chance.choice((DoorState.NONE, DoorState.FAILED)), message="power cut")
+                job.result = DoorResult(
+                    state=self.chance.choice((DoorState.NONE, DoorState.FAILED)), message="power cut"
+                )
             else:
                 answers: tuple[MonAnswer, ...] = ()
                 for _ in range(1 + job.twice):

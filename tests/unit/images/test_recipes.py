@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import re
+import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from images import recipe
 from images.elf import library_closure, linkage
 from images.errors import RecipeError, TreeError
 from images.kernelmodules import Selection, _fits, copy_firmware, firmware_names
@@ -20,13 +24,19 @@ from images.root import chunk_hashes, sources_text
 ROOT = Path(__file__).resolve().parents[3]
 
 
+CEPH = "debian-13-ceph"
+
+
 def test_agent_recipe_has_what_the_agent_calls() -> None:
-    """Every program that the agent's code starts by name is in the image (or a command of busybox)."""
+    """Every program that the agent's code starts by name is in the image (or a command of busybox). What it does for Ceph
+    only runs in the installed system."""
     recipe = agent_recipe()
     busybox = {"chroot", "sh", "ip", "cat", "systemctl"}
     there = {Path(name).name for name in recipe.programs} | {Path(link.split(" -> ")[0]).name for link in recipe.links}
     called = set()
     for path in (ROOT / "agent").rglob("*.py"):
+        if path.name.startswith("ceph"):
+            continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"run", "Pipeline"}:
                 for argument in node.args:
@@ -75,6 +85,61 @@ def test_os_recipes_are_readable(name: str) -> None:
     assert {"python3", "python3-cryptography", "openssh-server", "linux-image-amd64"} <= set(recipe.packages)
     text = sources_text(recipe)
     assert f"URIs: {recipe.archive}\nSuites: {recipe.suite} {recipe.suite}-updates\n" in text
+
+
+def test_an_addition_has_all_that_its_base_has() -> None:
+    base, more = os_recipe("debian-13"), os_recipe(CEPH)
+    for field in ("packages", "without", "keep", "enable", "disable", "mask", "files"):
+        ours, theirs = getattr(more, field), getattr(base, field)
+        assert ours[: len(theirs)] == theirs, field
+        assert len(set(ours)) == len(ours), f"{field}: something is there twice"
+    assert (more.suite, more.archive, more.firmware) == (base.suite, base.archive, base.firmware)
+    assert (more.folders, base.folders) == ((CEPH, "debian-13"), ("debian-13",))
+
+
+def test_templates_and_scripts_of_the_base_are_shared() -> None:
+    more = os_recipe(CEPH)
+    assert [path.parent.name for path in more.find("files")] == ["debian-13"]
+    assert [path.parent.name for path in more.find("customize.sh")] == [CEPH, "debian-13"], (
+        "its own first, then clean up"
+    )
+
+
+def test_ceph_is_whole_and_small() -> None:
+    """Daemons, clients without a kernel driver, what makes OSDs; no orchestrator of its own, no dashboard."""
+    packages = set(os_recipe(CEPH).packages)
+    assert {
+        "ceph-mon",
+        "ceph-mgr",
+        "ceph-osd",
+        "ceph-mds",
+        "radosgw",
+        "ceph-volume",
+        "lvm2",
+        "cryptsetup-bin",
+    } <= packages
+    assert {"ceph-common", "ceph-fuse", "python3-rados", "python3-rbd", "python3-cephfs"} <= packages
+    assert not {name for name in packages if "cephadm" in name or "dashboard" in name}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("name: new\nbase: new\n", "the base of new must be"),
+        (f"name: new\nbase: {CEPH}\n", "the base of new must be"),
+        ("name: new\nbase: debian-99\n", "no operating system 'debian-99'"),
+        ("name: new\nbase: debian-13\nsuite: sid\n", "os.yaml:3:1"),
+    ],
+    ids=["itself", "a-chain", "unknown", "a-field-of-the-base"],
+)
+def test_a_wrong_addition_is_refused(tmp_path: Path, monkeypatch: Any, text: str, expected: str) -> None:
+    shutil.copytree(recipe.FOLDER / "os", tmp_path / "os")
+    (tmp_path / "os/new").mkdir()
+    (tmp_path / "os/new/os.yaml").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(recipe, "FOLDER", tmp_path)
+    monkeypatch.setattr(recipe, "os_recipe", functools.cache(os_recipe.__wrapped__))
+    with pytest.raises(RecipeError, match=re.escape(expected)):
+        recipe.os_recipe("new")
 
 
 def test_unknown_system_names_the_known_ones() -> None:

@@ -30,7 +30,7 @@ from hwprofiles.loader import load_profiles
 from hwprofiles.profile import Profile
 
 PROFILES = load_profiles()
-IMAGES = (("debian-13", "5f" * 32),)
+IMAGES = (("debian-13", "5f" * 32), ("debian-13-ceph", "ce" * 32))
 BLANK = Content(blank=True, edges="00" * 32)
 FOREIGN = Content(
     table="gpt",
@@ -58,7 +58,7 @@ class Workshop:
         text = [*("site: lab", f"networks: {{provisioning: {{{provisioning}}}}}"), *lines]
         if not any(line.startswith("machines") for line in lines):
             text.append("machines: {n1: {serial: SN1}, n2: {serial: SN2}, n3: {serial: SN3}}")
-        return load_text("\n".join(text), "site.yaml", self.profiles, ("debian-13",))
+        return load_text("\n".join(text), "site.yaml", self.profiles, tuple(dict(IMAGES)))
 
     def disk(self, serial: str, size: float = 480, content: Content = BLANK, **facts: Any) -> Disk:
         """``size`` in GB."""

@@ -222,4 +222,4 @@ def test_after_a_plan_everything_is_installed_and_ours() -> None:
 def test_observed_takes_any_order() -> None:
     machines = [machine(number) for number in (1, 2)]
     assert observed(machines).machines == tuple(machines)
-    assert dict(observed(machines).images).keys() == {"debian-13"}
+    assert dict(observed(machines).images).keys() == {"debian-13", "debian-13-ceph"}
