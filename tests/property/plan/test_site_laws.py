@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from agent.wire import Smart
 from appliance.model.machine import Phase
 from appliance.model.observed import Observed, ObservedMachine
-from appliance.model.plan import DiskFate, Plan
+from appliance.model.plan import DiskFate, Plan, Step, StepKind
 from appliance.model.site import EraseGrant, Site
 from appliance.plan.content import is_ours
 from appliance.plan.facts import same_layout
@@ -59,6 +59,12 @@ def make(site: Site, seen: Observed, parent: Plan | None = None) -> Plan:
     return plan(site, PROFILES, seen, parent)
 
 
+def installs(made: Plan) -> list[Step]:
+    """Steps other than those that form Ceph: it can only be formed once its machines are installed (the laws of that are
+    in the tests of its kind)."""
+    return [step for step in made.steps if step.kind is not StepKind.CEPH]
+
+
 def placed(made: Plan) -> dict[str, object]:
     """Everything that stands, by who has it."""
     desired = made.desired
@@ -101,9 +107,9 @@ def test_a_plan_that_was_carried_out_is_followed_by_an_empty_one(made: Fleet) ->
     assert changed_facts(first, made.observed) == ()
     after = fleet.accepted(first, made.observed)
     again = make(made.site, after, first)
-    assert again.steps == ()
+    assert installs(again) == []
     assert same_layout(again.desired, first.desired)
-    assert not again.changes
+    assert again.changes == bool(again.steps)
 
 
 @LAWS
@@ -144,7 +150,7 @@ def test_a_reboot_of_every_machine_does_not_void_a_plan(made: Fleet, seed: int) 
     after = fleet.accepted(first, made.observed)
     later = replace(after, machines=tuple(rebooted(machine, random) for machine in after.machines))
     again = make(made.site, later, first)
-    assert again.steps == ()
+    assert installs(again) == []
     assert same_layout(again.desired, first.desired)
 
 
