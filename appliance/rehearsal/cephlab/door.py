@@ -31,7 +31,6 @@ from appliance.rehearsal.cephlab.monitors import Monitors
 from appliance.rehearsal.errors import MachineError
 
 SCRIPT = ["python3", "-P", "/opt/rackseed/lab/inhost.py"]
-DEVICE_MAPPER = Path("/dev/mapper/control")
 ADMIN = "etc/ceph/ceph.client.admin.keyring"
 
 Ask = Callable[[Sequence[MonCommand]], tuple[MonAnswer, ...] | None]
@@ -113,11 +112,10 @@ class LabDoor:
     # ------------------------------------------------------------ orders
 
     def start(self, machine: str, plan: str, step: str, order: CephOrder) -> None:
-        """See `CephDoor.start`. A host that is off fails its order at once. OSDs are made without LVM where this
-        computer's kernel has no device mapper."""
+        """See `CephDoor.start`. A host that is off fails its order at once. OSDs are made without LVM: hosts have no
+        device mapper of their own."""
         host = self._host(machine)
-        if order.osd is not None and not DEVICE_MAPPER.exists():
-            order = replace(order, osd=replace(order.osd, backend="raw"))
+        order = _granted(order, plan)
         base = self._base(plan, step)
         lock = os.open(base.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -199,3 +197,18 @@ class LabDoor:
         folder = self.lab.folder / "orders"
         folder.mkdir(exist_ok=True, mode=0o700)
         return folder / hashlib.sha256(f"{plan}\0{step}".encode()).hexdigest()[:24]
+
+
+def _granted(order: CephOrder, plan: str) -> CephOrder:
+    """A step can't name its plan, whose hash covers it: its grants become the plan's when they are told to a machine.
+    And it can't know that the machine is a host of a lab."""
+    osd = order.osd
+    if osd is not None:
+        osd = replace(
+            osd,
+            data=replace(osd.data, plan=plan),
+            db=replace(osd.db, plan=plan) if osd.db else None,
+            wal=replace(osd.wal, plan=plan) if osd.wal else None,
+            backend="raw",
+        )
+    return replace(order, osd=osd, zap=tuple(replace(grant, plan=plan) for grant in order.zap))

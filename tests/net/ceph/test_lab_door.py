@@ -43,7 +43,11 @@ def perform(order, machine, plan, disks, secrets, daemons, tell):
     if order.daemon == "slow":
         time.sleep(2)
     words = [socket.gethostname(), machine, plan, ",".join(disk.serial for disk in disks())]
-    words.append(order.osd.backend if order.osd else secrets("key/" + order.daemon))
+    osd = order.osd
+    if osd is None:
+        words.append(secrets("key/" + order.daemon))
+    else:
+        words += [osd.backend, osd.data.plan, osd.db.plan, str(osd.wal)]
     return " ".join(words), (MonAnswer(code=0, output="{}"),)
 '''
 
@@ -104,19 +108,12 @@ def test_how_an_order_ends(lab: CephLab, door: LabDoor, daemon: str, state: Door
     assert ended(door, daemon).state is DoorState.DONE
 
 
-def test_osds_are_made_raw_where_there_is_no_device_mapper(
-    lab: CephLab, door: LabDoor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_host_gets_grants_of_the_plan_and_makes_osds_raw(lab: CephLab, door: LabDoor) -> None:
     machine = inventory.machine_of(lab.description, "h1")
-    grant = DeviceGrant(machine=machine, plan="p", serial="LAB001D01", wwn="", model="", size=1, fingerprint="0" * 64)
-    osd = OsdOrder(number=0, uuid=FSID, device_class="ssd", data=grant)
-    for step, exists, backend in (("raw", False, "raw"), ("lvm", True, "lvm")):
-        control = tmp_path / step
-        if exists:
-            control.touch()
-        monkeypatch.setattr("appliance.rehearsal.cephlab.door.DEVICE_MAPPER", control)
-        door.start(machine, "p", step, replace(order("0"), osd=osd))
-        assert ended(door, step).message.endswith(backend)
+    grant = DeviceGrant(machine=machine, plan="", serial="LAB001D01", wwn="", model="", size=1, fingerprint="0" * 64)
+    osd = OsdOrder(number=0, uuid=FSID, device_class="ssd", data=grant, db=grant)
+    door.start(machine, "p", "osd", replace(order("0"), osd=osd))
+    assert ended(door, "osd").message.endswith("raw p p None")
 
 
 def test_an_order_outlives_the_door_and_runs_once(lab: CephLab, door: LabDoor) -> None:
