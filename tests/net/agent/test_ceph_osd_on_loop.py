@@ -69,6 +69,7 @@ bluestore_cache_size = 16777216
 osd_memory_target = 939524096
 mon_data_avail_crit = 1
 mgr_initial_modules = iostat
+osd_mclock_skip_benchmark = true
 [osd]
 crush_location = root=default rack=r1 host=n1
 [mon.n2]
