@@ -75,7 +75,7 @@ def _state(order: CephOrder, folder: Path, agents: Daemons) -> bool:
 
 def _check_alone(order: CephOrder) -> None:
     """A very first monitor beside others that answer would be a second cluster of the same name. Raises `CephError`."""
-    ports = {host: port for host, port in reversed(hosts_of(configure.settings(order).get("mon_host", "")))}
+    ports = dict(reversed(hosts_of(configure.settings(order).get("mon_host", ""))))
     for host, port in ports.items():  # the first port of each: a machine that is off costs its time-out
         if host == order.address:
             continue

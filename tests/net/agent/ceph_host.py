@@ -113,6 +113,12 @@ def group(task: dict[str, Any], _say: Any) -> dict[str, Any]:
     return {"said": said, "group": made, "wanted": claim.group, "free": cephvolumes.free().get(made, 0)}
 
 
+def start(task: dict[str, Any], _say: Any) -> dict[str, Any]:
+    """What systemd does at boot with a unit that is enabled."""
+    DAEMONS.start(task["kind"], task["daemon"])
+    return {}
+
+
 def main() -> int:
     LOGS.mkdir(exist_ok=True)
     for line in sys.stdin:
@@ -122,7 +128,12 @@ def main() -> int:
             print(json.dumps(what), flush=True)
 
         began = time.monotonic()
-        say({"end": {"perform": perform, "group": group}[task["do"]](task, say), "seconds": time.monotonic() - began})
+        say(
+            {
+                "end": {"perform": perform, "group": group, "start": start}[task["do"]](task, say),
+                "seconds": time.monotonic() - began,
+            }
+        )
     return 0
 
 

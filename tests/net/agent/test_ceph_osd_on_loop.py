@@ -39,7 +39,7 @@ from images.errors import ImageBuildError
 pytestmark = pytest.mark.net
 
 ROOT = Path(__file__).resolve().parents[3]
-ADDRESS, NETWORK = "10.93.7.1", "10.93.7.0/24"
+ADDRESS, SECOND, NETWORK = "10.93.7.1", "10.93.7.2", "10.93.7.0/24"
 SIZE = 4 << 30
 FSID, OTHER_FSID = str(uuid.uuid4()), str(uuid.uuid4())
 ALL = (("mon", "allow *"), ("osd", "allow *"), ("mds", "allow *"), ("mgr", "allow *"))
@@ -69,8 +69,11 @@ bluestore_cache_size = 16777216
 osd_memory_target = 939524096
 mon_data_avail_crit = 1
 mgr_initial_modules = iostat
+osd_mclock_skip_benchmark = true
 [osd]
 crush_location = root=default rack=r1 host=n1
+[mon.n2]
+public_addr = {SECOND}
 [client.rgw.n1]
 rgw_frontends = beast endpoint={ADDRESS}:7480
 """
@@ -219,7 +222,8 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         sh("ip", "netns", "add", namespace)
         undo.append(lambda: sh("ip", "netns", "del", namespace))
         sh("ip", "-n", namespace, "link", "set", "lo", "up")
-        sh("ip", "-n", namespace, "addr", "add", f"{ADDRESS}/24", "dev", "lo")
+        for address in (ADDRESS, SECOND):
+            sh("ip", "-n", namespace, "addr", "add", f"{address}/24", "dev", "lo")
         for serial in ("S0", "S1", "S2", "S3"):
             backing = folder / f"{serial}.img"
             with backing.open("wb") as stream:
@@ -257,6 +261,28 @@ def test_a_monitor_is_made_once(machine: Machine) -> None:
     assert "was there" in monitor(machine)
     other = CephOrder(action=CephAction.MON, fsid=OTHER_FSID, daemon="n1", address=ADDRESS, secrets=(MON,))
     assert FSID in machine.refused(other)
+
+
+@pytest.mark.parametrize(("stage", "after"), [("monitor", 0.3), ("quorum", 0.0), ("mon.n2", 0.6)])
+def test_the_power_goes_while_a_monitor_joins(machine: Machine, stage: str, after: float) -> None:
+    """Before its store is there, before it is started, while it joins; then the same order again. Two monitors need each
+    other, so the first is only started again, as its unit would be. Afterwards the second leaves."""
+    order = CephOrder(
+        action=CephAction.MON, fsid=FSID, daemon="n2", address=SECOND, monitors=(ADDRESS,), secrets=(MON,)
+    )
+    machine.perform(order, cut_at=stage, after=after)
+    machine.boot()
+    machine.ask({"do": "start", "kind": "mon", "daemon": "n1"})
+    end = machine.perform(order)
+    assert "is in the quorum" in str(end.get("message")) and "error" not in end, end
+    answer = machine.perform(CephOrder(action=CephAction.ASK, fsid=FSID, commands=(command("mon dump"),)))
+    mons = json.loads(answer["answers"][0]["output"])["mons"]
+    assert [(item["name"], item["public_addr"].partition(":")[0]) for item in mons] == [("n1", ADDRESS), ("n2", SECOND)]
+    leave = CephOrder(action=CephAction.REMOVE, fsid=FSID, kind="mon", daemon="n2")
+    assert "`mon remove` it first" in machine.refused(leave)
+    machine.done(action=CephAction.ASK, commands=(command("mon remove", name="n2"),))
+    machine.done(action=CephAction.REMOVE, kind="mon", daemon="n2")
+    assert "was there" in monitor(machine)
 
 
 def test_the_power_goes_while_an_osd_is_made(machine: Machine) -> None:

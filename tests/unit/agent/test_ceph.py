@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from agent import deploy
 from agent.act import (
     ceph,
     cephconfigure,
@@ -225,6 +226,27 @@ def test_a_secret_file_is_replaced_whole(tmp_path: Path) -> None:
     path.chmod(0o644)
     assert cephfiles.write(path, "x", mode=0o600, owner=me)  # the mode alone is worth a write
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_daemons_read_is_readable_under_the_units_umask(tmp_path: Path) -> None:
+    me, before = cephfiles.Owner(uid=os.getuid(), gid=os.getgid()), os.umask(0o077)
+    try:
+        cephfiles.write(tmp_path / "a/b/stub.py", "x", mode=0o644, owner=me)
+        cephfiles.make_folder(tmp_path / "c/d", me, 0o750)
+    finally:
+        os.umask(before)
+    modes = {name: (tmp_path / name).stat().st_mode & 0o777 for name in ("a", "a/b", "a/b/stub.py", "c", "c/d")}
+    assert modes == {"a": 0o755, "a/b": 0o755, "a/b/stub.py": 0o644, "c": 0o755, "c/d": 0o750}
+
+
+def test_the_agents_unit_shares_the_mounts_of_the_machine() -> None:
+    """An OSD's folder is a mount that its own unit must see (systemd.exec(5): these options unshare the namespace)."""
+    words = ("ProtectSystem", "ProtectHome", "PrivateTmp", "ProtectKernel", "ProtectControlGroups", "PrivateMounts")
+    lines = [line for line in deploy.UNIT.splitlines() if line and not line.startswith("#")]
+    assert not [
+        line for line in lines if line.startswith((*words, "ReadOnlyPaths", "InaccessiblePaths", "PrivateDevices"))
+    ]
+    assert any("AF_ALG" in line for line in lines)
 
 
 @pytest.mark.parametrize(

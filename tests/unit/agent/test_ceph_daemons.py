@@ -249,6 +249,7 @@ def test_a_daemon_that_dies_is_reported_with_its_log(monkeypatch: pytest.MonkeyP
         def start(self, kind: str, daemon: str) -> None: ...
 
     monkeypatch.setattr(cephdaemons, "POLL", 0.0)
+    monkeypatch.setattr(cephdaemons, "GRACE", 0.0)
     monkeypatch.setattr(cephdaemons, "last_words", lambda kind, daemon: "it fell over")
     with pytest.raises(CephError, match="does not stay up: it fell over"):
         cephdaemons.start_and_wait(Dying(), "mgr", "n1", ready=lambda: "silent", tell=silent, seconds=5)
