@@ -285,7 +285,16 @@ class Former:
         args = self.args(CephVerb.DESTROY, host=host, daemon=str(found.number), old=replace(old, number=found.number))
         key = f"ceph-destroy/osd.{found.number}"
         gone = self.add(key, old.machine, args, (*after, *keys), deadline=LONG, reversible=False)
-        return (*keys, gone, *self.zap(replace(old, number=found.number), (gone,)))
+        return (*keys, gone, *self.clean(replace(old, number=found.number), (gone,)))
+
+    def clean(self, old: OsdLayout, after: tuple[str, ...]) -> tuple[str, ...]:
+        """What is left of a destroyed OSD on its machine: the folder, then its slots on shared devices."""
+        host = self.hosts.get(old.machine)
+        if host is None:
+            return ()
+        args = self.args(CephVerb.LEAVE, host=host, daemon=str(old.number), daemons=("osd",), old=old)
+        key = self.add(f"ceph-clean/osd/{old.number}", old.machine, args, after, reversible=False)
+        return (key, *self.zap(old, (key,)))
 
     def zap(self, old: OsdLayout, after: tuple[str, ...]) -> tuple[str, ...]:
         """Free its slots on devices that planned OSDs of the machine still use."""

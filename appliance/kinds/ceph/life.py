@@ -37,11 +37,13 @@ def _gone(former: Former) -> Iterable[OsdLayout]:
 
 
 def _purge(former: Former, osd: OsdLayout, drains: dict[OsdLayout, str]) -> tuple[str, ...]:
-    """After all drains: an OSD that leaves must not be stopped while another one still drains to where it is."""
+    """After all drains: an OSD that leaves must not be stopped while another one still drains. Of one that is down the
+    machine may be gone for ever: nothing of it is cleaned."""
     args = former.args(CephVerb.PURGE, host=former.hosts.get(osd.machine), daemon=str(osd.number), old=osd)
     key = f"ceph-purge/osd.{osd.number}"
     former.add(key, osd.machine, args, drains.values(), deadline=LONG, reversible=False)
-    return (key, *former.zap(osd, (key,)))
+    found = live(former.state, osd_uuid(former.layout.fsid, osd))
+    return (key, *(former.clean(osd, (key,)) if found is not None and found.up else ()))
 
 
 def _daemons(former: Former, after: Iterable[str]) -> tuple[str, ...]:
