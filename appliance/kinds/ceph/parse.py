@@ -115,7 +115,7 @@ def _pool(one: Data, rules: Mapping[int, str]) -> PoolState:
         applications=tuple(sorted(one["application_metadata"])),
         erasure=one["erasure_code_profile"],
         autoscale=one["pg_autoscale_mode"],
-        share=float(one["options"].get("target_size_ratio", 0.0)),
+        share=round(float(one["options"].get("target_size_ratio", 0.0)), 6),  # Ceph keeps 32 bits of it
     )
 
 
