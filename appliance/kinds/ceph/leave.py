@@ -7,7 +7,7 @@ from appliance.kinds.ceph import commands
 from appliance.kinds.ceph.capacity import drain_seconds, no_space
 from appliance.kinds.ceph.keys import of_daemon
 from appliance.kinds.ceph.names import osd_uuid
-from appliance.kinds.ceph.orders import Act, Wait, addresses, answering, ask, slot_grants
+from appliance.kinds.ceph.orders import Act, Wait, addresses, answering, ask, folder_grants, slot_grants
 from appliance.kinds.ceph.there import all_active, drained, live, runs
 from appliance.model.ceph import CephArgs, CephVerb
 from appliance.model.cephstate import CephState, OsdState
@@ -99,6 +99,7 @@ def leave(args: CephArgs, state: CephState | None) -> Act | Wait:
             kind=kind,
             address=args.host.address,
             monitors=addresses(args, state),
+            zap=folder_grants(args.fsid, args.old) if args.old else (),
         )
         return Act(machine=args.host.machine, order=order)
     return ask(args, state, commands.remove_key(of_daemon(kind, args.daemon)[0]))

@@ -43,8 +43,9 @@ def _json(name: str, answer: MonAnswer) -> Any:
 
 
 def _state(found: Mapping[str, Any], known: Mapping[str, Any], at: float) -> CephState:
-    """``known`` are answers that need a manager, as far as there are any."""
-    status, monitors, managers, dump = (found[name] for name in ("status", "mon dump", "mgr dump", "osd dump"))
+    """``known`` are answers that need a manager, as far as there are any. A manager that is registered and not available yet
+    is none."""
+    status, monitors, managers, dump = (found[name] for name in ("status", "mon dump", "mgr metadata", "osd dump"))
     rules = {int(rule["rule_id"]): str(rule["rule_name"]) for rule in found["osd crush rule dump"]}
     systems, placed = found["fs dump"], status["pgmap"]
     usage = {int(one["id"]): one for one in known.get("osd df", {"nodes": ()})["nodes"]}
@@ -53,7 +54,7 @@ def _state(found: Mapping[str, Any], known: Mapping[str, Any], at: float) -> Cep
         release=monitors.get("min_mon_release_name", ""),
         monitors=tuple(one["name"] for one in monitors["mons"]),
         quorum=tuple(status["quorum_names"]),
-        managers=tuple(sorted(_managers(managers))),
+        managers=tuple(sorted(one["name"] for one in managers)) if status["mgrmap"]["available"] else (),
         osds=tuple(_osds(dump, found["osd tree"], usage)),
         buckets=tuple(_buckets(found["osd tree"])),
         rules=tuple(sorted(rules.values())),
@@ -71,13 +72,6 @@ def _state(found: Mapping[str, Any], known: Mapping[str, Any], at: float) -> Cep
         recovering=float(placed.get("recovering_objects_per_sec", 0)),
         at=at,
     )
-
-
-def _managers(dump: Data) -> Iterator[str]:
-    """The active one (while one is) and those that stand by."""
-    if dump.get("active_name") and dump.get("available", True):
-        yield dump["active_name"]
-    yield from (one["name"] for one in dump.get("standbys", ()))
 
 
 def _osds(dump: Data, tree: Data, usage: Mapping[int, Data]) -> Iterator[OsdState]:
@@ -121,7 +115,7 @@ def _pool(one: Data, rules: Mapping[int, str]) -> PoolState:
         applications=tuple(sorted(one["application_metadata"])),
         erasure=one["erasure_code_profile"],
         autoscale=one["pg_autoscale_mode"],
-        share=float(one["options"].get("target_size_ratio", 0.0)),
+        share=round(float(one["options"].get("target_size_ratio", 0.0)), 6),  # Ceph keeps 32 bits of it
     )
 
 

@@ -151,13 +151,19 @@ def settled(state: CephState | None) -> bool:
 
 def unsettled(state: CephState) -> str:
     """What it still waits for, in words; empty when nothing."""
-    dirty = [(name, count) for name, count in state.pgs if count and not {"active", "clean"} <= set(name.split("+"))]
+    dirty = [(name, count) for name, count in state.pgs if count and not _clean(name)]
     if dirty:
         return ", ".join(f"{count} PGs are {name}" for name, count in dirty)
     idle = [one.name for one in state.filesystems if not one.active]
     if idle:
         return f"no metadata server is active for {', '.join(idle)}"
     return "; ".join(f"{code}: {text}" for code, text in state.checks if code not in SETTLED)
+
+
+def _clean(name: str) -> bool:
+    """Of a placement group's state; one that is stale says what was, not what is."""
+    words = set(name.split("+"))
+    return {"active", "clean"} <= words and not words & {"stale", "laggy", "wait", "inconsistent"}
 
 
 def runs(state: CephState | None, kind: str, name: str) -> bool:

@@ -142,7 +142,7 @@ def test_no_disk_without_its_choice(change: Change, lots: random.Random) -> None
             if order.action is CephAction.OSD:
                 assert (machine, grant.serial, grant.wwn, grant.size) in assigned
             else:
-                assert order.action is CephAction.ZAP and grant.shared, "only slots of shared devices are freed"
+                assert order.action in {CephAction.ZAP, CephAction.REMOVE} and grant.shared, "no whole disk is blanked"
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)

@@ -151,6 +151,10 @@ class Fake:
             held = names[order.kind]
             self._set(**{held: tuple(name for name in getattr(self._now, held) if name != order.daemon)})
             self._serve()
+        elif order.kind == "osd":
+            named = {grant.osd_uuid for grant in order.zap}
+            assert named and all(grant.shared for grant in order.zap), "names the OSD, and no whole disk"
+            assert all(osd.uuid not in named for osd in self._now.osds), "it is still in the map"
         else:
             assert order.kind == "mon" and order.daemon not in self._now.monitors, "it is in the map"
 

@@ -1,0 +1,127 @@
+"""The product on a lab: plans of the planner, carried out by the real engine through the lab's door."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from appliance.effects.clock import SystemClock
+from appliance.engine.engine import Engine
+from appliance.engine.registry import Tools, registry
+from appliance.kinds import ceph
+from appliance.model.ceph import CephSpec, PoolSpec, Service
+from appliance.model.observed import Observed
+from appliance.model.plan import Plan
+from appliance.model.settings import Settings
+from appliance.model.site import Site
+from appliance.operations.context import SYSTEM, Appliance
+from appliance.operations.rendering import render_files
+from appliance.operations.secrets import make_keys
+from appliance.plan.lint import ERROR, lint
+from appliance.plan.make import plan
+from appliance.rehearsal.cephlab import inventory
+from appliance.rehearsal.cephlab.door import LabDoor, questions
+from appliance.rehearsal.cephlab.lab import CephLab
+from appliance.store import plans, secrets, steps
+from hwprofiles.loader import load_profiles
+
+PROFILES = load_profiles()
+WANTED = (
+    PoolSpec(name="vms", service=Service.BLOCK),
+    PoolSpec(name="shares", service=Service.FILE),
+    PoolSpec(name="objects", service=Service.OBJECT),
+)
+SPEC = CephSpec(groups=(inventory.EVERY_DISK,), pools=WANTED)
+
+
+@dataclass
+class Formation:
+    """An appliance (store, keys, engine) that forms what ``spec`` wants on ``lab``. ``accepted`` is the last plan."""
+
+    lab: CephLab
+    folder: Path
+    spec: CephSpec = SPEC
+    accepted: Plan | None = None
+    app: Appliance = field(init=False)
+    door: LabDoor = field(init=False)
+    seen: Observed | None = None
+
+    def __post_init__(self) -> None:
+        settings = Settings(state=self.folder, cache=self.folder / "cache", address=IPv4Address("127.0.0.1"))
+        clock = SystemClock()
+        self.app = Appliance.open(settings, clock)
+        look = questions(ceph.questions, ceph.parse, ceph.manager_questions)
+        self.door = LabDoor(lab=self.lab, secrets=self.secret, look=look)
+
+    def secret(self, name: str) -> str:
+        """As the agents' listener gives it; KeyError."""
+        with self.app.store.read() as connection:
+            sealed = secrets.get(connection, name)
+        if sealed is None:
+            raise KeyError(name)
+        return self.app.secrets.unseal(name, sealed).decode("ascii")
+
+    @property
+    def site(self) -> Site:
+        return inventory.site(self.lab, self.spec)
+
+    def observe(self) -> Observed:
+        """Machines and Ceph as they are now."""
+        self.seen = replace(inventory.observed(self.lab, self.seen), ceph=self.door.observe())
+        return self.seen
+
+    def plan(self) -> Plan:
+        """The next plan; lint must find no error in it."""
+        seen = self.observe()
+        made = plan(self.site, PROFILES, seen, self.accepted)
+        errors = [finding for finding in lint(self.site, made, seen, PROFILES) if finding.severity == ERROR]
+        assert errors == []
+        return made
+
+    def apply(self, made: Plan) -> None:
+        """Accept it as `operations.plans` does, without the machines' rows: the lab has no agents that report."""
+        now = self.app.clock.now()
+        with self.app.store.write() as connection:
+            plans.put_draft(connection, made, lint=(), diff="", made_by="lab", made=now)
+            make_keys(self.app, connection, SYSTEM, made)
+            plans.accept(connection, made.hash, by="lab", at=now)
+            steps.add(connection, made.hash, made.steps)
+        self.accepted = made
+
+    def work(self, seconds: float) -> None:
+        """Until the accepted plan is over. AssertionError with what went wrong."""
+        tools = Tools(
+            store=self.app.store,
+            clock=self.app.clock,
+            authority=self.app.authority,
+            settings=self.app.settings,
+            render=render_files,
+            ceph=self.door,
+        )
+        engine, end = Engine(tools, registry()), time.monotonic() + seconds
+        assert self.accepted is not None
+        while (state := self.state()) == "accepted":
+            if not engine.run_one():
+                time.sleep(0.1)
+            assert time.monotonic() < end, f"not formed within {seconds} s:\n{self.report()}"
+        assert state == "done", self.report()
+
+    def state(self) -> str:
+        assert self.accepted is not None
+        with self.app.store.read() as connection:
+            return str(plans.get_state(connection, self.accepted.hash))
+
+    def report(self) -> str:
+        """Every step that is not done, with the last that was said of it."""
+        assert self.accepted is not None
+        with self.app.store.read() as connection:
+            rows = steps.of_plan(connection, self.accepted.hash)
+        return "\n".join(
+            f"{row.key}: {row.state} {row.error} {dict(row.progress)}" for row in rows if row.state != "done"
+        )
+
+    def close(self) -> None:
+        self.door.close()
+        self.app.close()
