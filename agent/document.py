@@ -104,6 +104,8 @@ def _make_reader(want: Any) -> Reader:
     if origin in (types.UnionType, typing.Union):
         inner = _reader(next(option for option in typing.get_args(want) if option is not type(None)))
         return lambda data: None if data is None else inner(data)
+    if origin is tuple and _mixed(want):
+        return _mixed_reader([_reader(item) for item in typing.get_args(want)])
     if origin is tuple:
         return _tuple_reader(_reader(typing.get_args(want)[0]))
     if dataclasses.is_dataclass(want):
@@ -119,6 +121,21 @@ def _make_reader(want: Any) -> Reader:
         raise _Misfit
 
     return plain
+
+
+def _mixed(want: Any) -> bool:
+    """Whether a tuple has items of different types, each in its place (``tuple[str, int]``)."""
+    items = typing.get_args(want)
+    return Ellipsis not in items and len(set(items)) > 1
+
+
+def _mixed_reader(items: list[Reader]) -> Reader:
+    def read(data: Any) -> tuple[Any, ...]:
+        if not isinstance(data, list) or len(data) != len(items):
+            raise _Misfit
+        return tuple(item(value) for item, value in zip(items, data, strict=True))
+
+    return read
 
 
 def _tuple_reader(item: Reader) -> Reader:
@@ -202,7 +219,7 @@ def _convert(want: Any, data: Any, at: str) -> Any:
         options = [option for option in typing.get_args(want) if option is not type(None)]
         return None if data is None else _convert(options[0], data, at)
     if origin is tuple:
-        return _convert_tuple(typing.get_args(want)[0], data, at)
+        return _convert_tuple(typing.get_args(want), data, at, mixed=_mixed(want))
     if dataclasses.is_dataclass(want):
         return _convert_dataclass(typing.cast(type, want), data, at)
     if isinstance(want, type) and issubclass(want, StrEnum):
@@ -214,10 +231,15 @@ def _convert(want: Any, data: Any, at: str) -> Any:
     return data
 
 
-def _convert_tuple(item: Any, data: Any, at: str) -> tuple[Any, ...]:
+def _convert_tuple(items: tuple[Any, ...], data: Any, at: str, *, mixed: bool) -> tuple[Any, ...]:
     if not isinstance(data, list):
         raise WireError(at, f"expected a list, got {type(data).__name__}")
-    return tuple(_convert(item, value, f"{at}/{index}" if at else str(index)) for index, value in enumerate(data))
+    if mixed and len(data) != len(items):
+        raise WireError(at, f"expected {len(items)} items, got {len(data)}")
+    return tuple(
+        _convert(items[index] if mixed else items[0], value, f"{at}/{index}" if at else str(index))
+        for index, value in enumerate(data)
+    )
 
 
 def _convert_enum(want: type[StrEnum], data: Any, at: str) -> StrEnum:

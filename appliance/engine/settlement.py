@@ -16,9 +16,9 @@ def settle(connection: Connection, plan: str, *, at: float) -> PlanState | None:
     lost = _unreachable(found)
     if lost:
         steps.cancel(connection, plan, lost, why="a step before it failed")
-    row = plans.get(connection, plan)
+    now = plans.get_state(connection, plan)
     left = [step for step in found if step.state in OPEN and step.key not in lost]
-    if row is None or row.state is not PlanState.ACCEPTED or left:
+    if now is not PlanState.ACCEPTED or left:
         return None
     state = PlanState.DONE if all(step.state is StepState.DONE for step in found) else PlanState.FAILED
     plans.set_state(connection, plan, state)

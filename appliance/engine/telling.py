@@ -44,8 +44,8 @@ class Memo:
 def recall(run: Run) -> Memo:
     """The memo as it is now: the row of the claim is older than what this look has written."""
     with run.tools.store.read() as connection:
-        row = steps.get(connection, run.row.plan, run.row.key)
-    return Memo(**row.memo) if row and row.memo else Memo(since=run.row.started or 0.0)
+        kept = steps.memo_of(connection, run.row.plan, run.row.key)
+    return Memo(**kept) if kept else Memo(since=run.row.started or 0.0)
 
 
 def keep(run: Run, memo: Memo, told: str = "") -> None:

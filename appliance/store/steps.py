@@ -3,7 +3,7 @@ a while cannot overwrite what another one did in the meantime."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -115,7 +115,7 @@ def unfinished(connection: Connection, machine: str | None = None) -> tuple[Step
 
 def due(connection: Connection, *, now: float) -> bool:
     """Whether a step could be claimed; asked before the write lock is taken, because mostly the answer is no."""
-    return any(_ready(connection, row) for row in _candidates(connection, now))
+    return any(True for _ in _ready(connection, now))
 
 
 def claim(connection: Connection, *, now: float, owner: str, lease: float) -> StepRow | None:
@@ -123,49 +123,44 @@ def claim(connection: Connection, *, now: float, owner: str, lease: float) -> St
 
     A step may run when its plan is accepted, nobody holds it, its time has come, and all steps in ``after`` are done.
     """
-    for row in _candidates(connection, now):
-        if _ready(connection, row) and _take(connection, row, now=now, owner=owner, lease=lease):
+    for row in _ready(connection, now):
+        if _take(connection, row, now=now, owner=owner, lease=lease):
             return get(connection, row["plan"], row["key"])
     return None
 
 
-def _candidates(connection: Connection, now: float) -> Sequence[RowMapping]:
+def _ready(connection: Connection, now: float) -> Iterator[RowMapping]:
+    """Steps that may run, in their order. Without their documents, and with two queries, however many steps wait."""
+    accepted = schema.plan.c.state == PlanState.ACCEPTED
+    joined = _table.join(schema.plan, schema.plan.c.hash == _table.c.plan)
     query = (
-        select(_table)
-        .join(schema.plan, schema.plan.c.hash == _table.c.plan)
-        .where(
-            schema.plan.c.state == PlanState.ACCEPTED,
-            _table.c.state.in_(OPEN),
-            _table.c.lease_until <= now,
-            _table.c.not_before <= now,
-        )
+        select(_table.c.plan, _table.c.key, _table.c.fence, _table.c.after)
+        .select_from(joined)
+        .where(accepted, _table.c.state.in_(OPEN), _table.c.lease_until <= now, _table.c.not_before <= now)
         .order_by(_table.c.not_before, schema.plan.c.accepted, _table.c.position)
     )
-    return connection.execute(query).mappings().all()
-
-
-def _ready(connection: Connection, row: RowMapping) -> bool:
-    needed = set(rows.load(row["after"]))
-    if not needed:
-        return True
-    query = select(func.count()).where(
-        _table.c.plan == row["plan"], _table.c.key.in_(needed), _table.c.state == StepState.DONE
-    )
-    return connection.execute(query).scalar() == len(needed)
+    found = connection.execute(query).mappings().all()
+    if not found:
+        return
+    over = select(_table.c.plan, _table.c.key).select_from(joined).where(accepted, _table.c.state == StepState.DONE)
+    done = {(plan, key) for plan, key in connection.execute(over)}
+    yield from (row for row in found if all((row["plan"], key) in done for key in rows.load(row["after"])))
 
 
 def _take(connection: Connection, row: RowMapping, *, now: float, owner: str, lease: float) -> bool:
     """Conditional on the fence, so that two workers on a database without a global write lock cannot both have it."""
+    here = (_table.c.plan == row["plan"], _table.c.key == row["key"])
+    document = connection.execute(select(_table.c.document).where(*here)).scalar_one()
     taken = connection.execute(
         update(_table)
-        .where(_table.c.plan == row["plan"], _table.c.key == row["key"], _table.c.fence == row["fence"])
+        .where(*here, _table.c.fence == row["fence"])
         .values(
             state=StepState.RUNNING,
             owner=owner,
             fence=_table.c.fence + 1,
             lease_until=now + lease,
             started=func.coalesce(_table.c.started, now),
-            deadline=func.coalesce(_table.c.deadline, now + from_data(Step, rows.load(row["document"])).deadline),
+            deadline=func.coalesce(_table.c.deadline, now + from_data(Step, rows.load(document)).deadline),
         )
     )
     return taken.rowcount == 1
@@ -202,6 +197,13 @@ def set_progress(
 def set_memo(connection: Connection, row: StepRow, memo: Mapping[str, Any]) -> None:
     """What the step's code keeps between two looks; gone when the step starts anew."""
     connection.execute(update(_table).where(*_mine(row)).values(memo=rows.dump(dict(memo))))
+
+
+def memo_of(connection: Connection, plan: str, key: str) -> Mapping[str, Any]:
+    """What the step's code kept; empty when it kept nothing yet, or there is no such step."""
+    found = connection.execute(select(_table.c.memo).where(_table.c.plan == plan, _table.c.key == key)).scalar()
+    memo: Mapping[str, Any] = rows.load(found) if found else {}
+    return memo
 
 
 def memos(connection: Connection, kind: StepKind) -> tuple[tuple[str, str, Mapping[str, Any]], ...]:

@@ -175,10 +175,17 @@ class CephWorld:
     def run(self, seconds: float = 600.0, pause: float = 1.0) -> str:
         """Until the plan is over, or so much time has passed; returns its state."""
         until = self.clock.now() + seconds
-        while self.world.plan_state(PLAN) == "accepted" and self.clock.now() < until:
+        while self.state == "accepted" and self.clock.now() < until:
             if not self.engine.run_one():
                 self.clock.advance(pause)
-        return self.world.plan_state(PLAN)
+        return self.state
+
+    @property
+    def state(self) -> str:
+        with self.store.read() as connection:
+            found = plans.get_state(connection, PLAN)
+        assert found is not None
+        return found
 
     def step(self, key: str) -> steps.StepRow:
         return self.world.step(key, PLAN)
