@@ -5,7 +5,7 @@ set -eu
 declare -A groups=(
   [base]="python3-venv python3-dev gcc iproute2"
   [net]="curl tftp-hpa atftp udhcpc busybox-static isc-dhcp-client isc-dhcp-relay dnsmasq-base tcpdump e2fsprogs gdisk dosfstools zstd util-linux fdisk"
-  [lab]="qemu-system-x86 qemu-utils mmdebstrap zstd cpio kmod xz-utils gzip debian-archive-keyring dosfstools e2fsprogs gdisk fdisk tcpdump"
+  [lab]="qemu-system-x86 qemu-utils openssh-client mmdebstrap zstd cpio kmod xz-utils gzip debian-archive-keyring dosfstools e2fsprogs gdisk fdisk tcpdump"
   [ceph]="mmdebstrap debian-archive-keyring e2fsprogs iproute2 util-linux mount"
   [browser]="chromium chromium-driver fonts-dejavu-core"
   [oracle]="dpkg gpgv debian-archive-keyring"

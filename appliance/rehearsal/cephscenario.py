@@ -43,7 +43,7 @@ def database_serial(name: str) -> str:
     return f"S64GDB0R{_number(name):06d}"
 
 
-def ceph_machine(name: str, firmware: Firmware = Firmware.UEFI) -> MachineDescription:
+def ceph_machine(name: str, firmware: Firmware = Firmware.BIOS) -> MachineDescription:
     """One server; virtio disks say that they spin, NVMe that it does not."""
     number = _number(name)
     disks = (

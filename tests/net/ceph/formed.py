@@ -77,7 +77,7 @@ class Formation:
         seen = self.observe()
         made = plan(self.site, PROFILES, seen, self.accepted)
         errors = [finding for finding in lint(self.site, made, seen, PROFILES) if finding.severity == ERROR]
-        assert errors == []
+        assert errors == [], "\n".join(f"{e.rule} {e.about}: {e.text}" for e in errors)
         return made
 
     def apply(self, made: Plan) -> None:
