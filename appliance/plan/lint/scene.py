@@ -21,7 +21,7 @@ from appliance.plan.cephsteps import written_disks
 from appliance.plan.lint.links import Links
 from appliance.plan.lint.tree import Tree
 from hwprofiles.normal import serial_key
-from hwprofiles.profile import Profile
+from hwprofiles.profile import DiskRoleName, Profile
 
 DiskId = tuple[str, str, str, int]
 """Machine id, comparable serial, WWN in lower case, size in bytes: what a disk is known by."""
@@ -68,10 +68,17 @@ class Scene:
         return tuple(step for step in self.plan.steps if step.install is not None)
 
     @cached_property
+    def installed(self) -> tuple[DiskChoice, ...]:
+        """Disks that systems are installed on: as steps name them, and as the plan lists them."""
+        named = [step.install.disk for step in self.plan.steps if step.install is not None]
+        listed = (c for c in self.plan.disks if c.fate is DiskFate.ERASE and c.role == DiskRoleName.SYSTEM)
+        return tuple({id(c): c for c in (*named, *listed)}.values())
+
+    @cached_property
     def erased(self) -> tuple[DiskChoice, ...]:
         """Disks that steps write, or that the plan says it erases."""
-        named = [step.install.disk for step in self.plan.steps if step.install is not None]
-        return tuple({id(c): c for c in (*named, *(c for c in self.plan.disks if c.fate is DiskFate.ERASE))}.values())
+        listed = (c for c in self.plan.disks if c.fate is DiskFate.ERASE)
+        return tuple({id(c): c for c in (*self.installed, *listed)}.values())
 
     @cached_property
     def formed(self) -> dict[DiskId, tuple[str, str]]:
