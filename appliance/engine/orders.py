@@ -53,7 +53,7 @@ def obstacle(connection: Connection, machine: str, *, now: float, kind: OrderKin
     it = row.machine
     if it.trouble and it.trouble.kind is TroubleKind.IDENTITY_CONFLICT:
         return "is in quarantine: another machine claims its identity"
-    if it.policy is not Policy.USE:
+    if it.policy is not Policy.USE and (kind, it.policy) != (OrderKind.CEPH, Policy.DRAIN):
         return f"has the policy {it.policy}"
     if kind not in PHASES or it.phase not in PHASES[kind]:
         return f"is in phase {it.phase}, not {'ready' if kind is OrderKind.INSTALL else 'installed'}"

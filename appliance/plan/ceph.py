@@ -79,23 +79,38 @@ def plan_ceph(storage: Storage, standing: CephLayout | None) -> CephPlan:
 
 
 def number(plans: Sequence[OsdPlan], standing: CephLayout | None) -> tuple[OsdLayout, ...]:
-    """All OSDs by number. Standing ones keep theirs; new ones get the lowest that nobody has or had in the parent, in the
-    order of the members, as Ceph itself would give them."""
-    taken = {osd.number for found in plans for osd in found.osds if osd.number >= 0}
-    taken |= {osd.number for osd in standing.osds} if standing else set()
+    """All OSDs by number. Standing ones keep theirs. A new one takes that of an OSD of its class which its machine has lost
+    (a replaced disk keeps id and place, `ceph.md` §4); the others get the lowest that nobody has or had in the parent, in
+    the order of the members, as Ceph itself would give them."""
+    kept = {osd.number for found in plans for osd in found.osds if osd.number >= 0}
+    lost = _lost(standing, kept)
+    taken = kept | ({osd.number for osd in standing.osds} if standing else set())
     numbered, at = [], 0
     for found in plans:
         for osd in found.osds:
             if osd.number >= 0:
                 numbered.append(osd)
                 continue
-            while at in taken:
-                at += 1
+            free = lost.get((osd.machine, osd.device_class))
+            if free:
+                given = free.pop(0)
+            else:
+                while at in taken:
+                    at += 1
+                given, at = at, at + 1
             # It was made for this plan and nobody else has it yet; a copy of each of 110 000 takes half a second.
-            object.__setattr__(osd, "number", at)
+            object.__setattr__(osd, "number", given)
             numbered.append(osd)
-            at += 1
     return tuple(sorted(numbered, key=lambda osd: osd.number))
+
+
+def _lost(standing: CephLayout | None, kept: set[int]) -> dict[tuple[str, str], list[int]]:
+    """Numbers of OSDs that do not stand any more, by machine and class, the lowest first."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for osd in standing.osds if standing else ():
+        if osd.number not in kept:
+            found.setdefault((osd.machine, osd.device_class), []).append(osd.number)
+    return found
 
 
 def _layout(

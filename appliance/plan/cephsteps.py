@@ -27,6 +27,8 @@ LATER = "is planned; this version does not form it yet"
 SYSTEM = "debian-"
 """Operating systems whose Ceph we form: Proxmox has commands of its own for it."""
 SERVING = frozenset({Phase.DEPLOYED, Phase.MEMBER, Phase.LEAVING})
+TOLD = frozenset({Policy.USE, Policy.DRAIN})
+"""A machine that is drained is told to let go of what it has."""
 _SHOWN = 5
 
 DiskKey = tuple[str, str, str]
@@ -86,7 +88,7 @@ def _serves(one: Candidate) -> bool:
     it = one.machine.machine
     conflict = it.trouble is not None and it.trouble.kind is TroubleKind.IDENTITY_CONFLICT
     reports = one.inventory.environment is Environment.INSTALLED
-    return it.phase in SERVING and it.policy is Policy.USE and reports and not conflict
+    return it.phase in SERVING and it.policy in TOLD and reports and not conflict
 
 
 def _late(

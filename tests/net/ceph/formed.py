@@ -12,6 +12,7 @@ from appliance.engine.engine import Engine
 from appliance.engine.registry import Tools, registry
 from appliance.kinds import ceph
 from appliance.model.ceph import CephSpec, PoolSpec, Service
+from appliance.model.machine import Policy
 from appliance.model.observed import Observed
 from appliance.model.plan import Plan
 from appliance.model.settings import Settings
@@ -47,6 +48,7 @@ class Formation:
     app: Appliance = field(init=False)
     door: LabDoor = field(init=False)
     seen: Observed | None = None
+    policies: dict[str, Policy] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         settings = Settings(state=self.folder, cache=self.folder / "cache", address=IPv4Address("127.0.0.1"))
@@ -69,7 +71,12 @@ class Formation:
 
     def observe(self) -> Observed:
         """Machines and Ceph as they are now."""
-        self.seen = replace(inventory.observed(self.lab, self.seen), ceph=self.door.observe())
+        seen = inventory.observed(self.lab, self.seen)
+        machines = tuple(
+            replace(one, machine=replace(one.machine, policy=self.policies.get(one.expected, Policy.USE)))
+            for one in seen.machines
+        )
+        self.seen = replace(seen, machines=machines, ceph=self.door.observe() or seen.ceph)
         return self.seen
 
     def plan(self) -> Plan:
@@ -121,6 +128,32 @@ class Formation:
         return "\n".join(
             f"{row.key}: {row.state} {row.error} {dict(row.progress)}" for row in rows if row.state != "done"
         )
+
+    def healthy(self, seconds: float) -> None:
+        """Wait until Ceph says that it is well; AssertionError with what it says instead."""
+        end = time.monotonic() + seconds
+        while True:
+            state = self.door.observe()
+            if state is not None and state.health == "HEALTH_OK" and state.clean:
+                return
+            assert time.monotonic() < end, state and (state.health, state.checks, state.pgs)
+            time.sleep(1)
+
+    def drain(self, host: str) -> None:
+        """What an operator says: `rackseed machine policy HOST drain`."""
+        self.policies[host] = Policy.DRAIN
+
+    def write(self, name: str, text: str) -> None:
+        """An object into the first pool, past the product."""
+        host = self.lab.host("h1")
+        host.write("/tmp/object", text)
+        host.run(["rados", "--pool", self.spec.pools[0].name, "put", name, "/tmp/object"])
+
+    def read(self, name: str) -> str:
+        """And out of it."""
+        host = self.lab.host("h1")
+        host.run(["rados", "--pool", self.spec.pools[0].name, "get", name, "/tmp/object.read"])
+        return host.run(["cat", "/tmp/object.read"]).stdout
 
     def close(self) -> None:
         self.door.close()

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from appliance.rehearsal.cephlab.description import even
+from appliance.model.plan import DiskFate, Plan
+from appliance.rehearsal.cephlab import drills
+from appliance.rehearsal.cephlab.description import LabDisk, LabHost, even
 from appliance.rehearsal.cephlab.lab import CephLab
 from tests.net.ceph.formed import Formation
 
@@ -26,19 +28,53 @@ def formation(ceph_image: Path, tmp_path: Path) -> Iterator[Formation]:
             formed.close()
 
 
-def test_a_site_becomes_a_healthy_ceph(formation: Formation) -> None:
-    """Block, file and object are used for real (the plan's own verify steps write, read and compare), and then there is
-    nothing left to do."""
-    first = formation.plan()
-    assert first.desired.ceph is not None
-    assert len(first.desired.ceph.osds) == 8
-    formation.apply(first)
-    formation.work(420)
-    state = formation.door.observe()
-    assert state is not None
-    assert state.health == "HEALTH_OK", state.checks
-    assert state.clean
-    assert {osd.number: osd.up and osd.in_ for osd in state.osds} == dict.fromkeys(range(8), True)
+def form(formation: Formation, seconds: float = 420) -> Plan:
+    """Plan, apply, work; then Ceph is healthy and nothing is left to do."""
+    made = formation.plan()
+    formation.apply(made)
+    formation.work(seconds)
+    formation.healthy(120)
     again = formation.plan()
     assert [step.key for step in again.steps] == []
     assert not again.changes
+    return made
+
+
+def test_a_site_becomes_a_healthy_ceph_and_lives(formation: Formation) -> None:
+    """Block, file and object are used for real (the plan's own verify steps write, read and compare). Then a disk is
+    replaced, a host is lost and comes back, one more joins, one leaves; what was written in the beginning is read at the
+    end."""
+    lab = formation.lab
+    first = form(formation)
+    assert first.desired.ceph is not None
+    assert len(first.desired.ceph.osds) == 8
+    formation.write("precious", "what was written first\n")
+
+    # A disk is replaced: the id and the place stay.
+    osd = next(osd for osd in first.desired.ceph.osds if osd.data.serial == "LAB002D01")
+    lab.host("h2").daemon("stop", "osd", str(osd.number))
+    lab.pull_disk("h2", "LAB002D01")
+    lab.add_disk("h2", LabDisk(serial="LAB002NEW"))
+    second = form(formation)
+    assert second.desired.ceph is not None
+    new = next(osd for osd in second.desired.ceph.osds if osd.data.serial == "LAB002NEW")
+    assert new.number == osd.number
+    assert any(step.key.startswith("ceph-destroy") for step in second.steps)
+    assert {choice.serial for choice in second.disks if choice.fate is DiskFate.ERASE} == {"LAB002NEW"}
+
+    # A host is lost and comes back: the plan changes nothing meanwhile.
+    drills.power_off(lab, "h3")
+    assert formation.plan().steps == ()
+    lab.boot("h3")
+    formation.healthy(180)
+
+    # One more host; then one leaves, drained before it goes.
+    lab.add_host(LabHost(name="h5", rack="r1", disks=(LabDisk(serial="LAB005D01"), LabDisk(serial="LAB005D02"))))
+    third = form(formation)
+    assert third.desired.ceph is not None
+    assert len(third.desired.ceph.osds) == 10
+    formation.drain("h4")
+    last = form(formation)
+    assert last.desired.ceph is not None
+    assert len(last.desired.ceph.osds) == 8
+    assert formation.read("precious") == "what was written first\n"
