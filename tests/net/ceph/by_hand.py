@@ -72,7 +72,7 @@ class ByHand:
             "auth_service_required": "cephx",
             "auth_client_required": "cephx",
             "auth_allow_insecure_global_id_reclaim": "false",
-            "mgr_initial_modules": "iostat nfs",  # not restful: it can't be loaded on Debian 13 (docs/ceph-lab.md)
+            "mgr_initial_modules": "iostat",  # not restful: it can't be loaded on Debian 13 (docs/ceph-lab.md)
         }
         lines = ["[global]", *(f"{key} = {value}" for key, value in pairs.items())]
         return "\n".join([*lines, "[osd]", f"crush_location = root=default rack={rack} host={name}", ""])
