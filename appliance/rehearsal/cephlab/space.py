@@ -140,5 +140,6 @@ def wait_gone(pid: int, seconds: float = PATIENCE) -> None:
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """What processes of a host see beside what `agent.run` gives."""
-    return {"PYTHONPATH": "/opt/rackseed", "PYTHONDONTWRITEBYTECODE": "1", **extra}
+    """What processes of a host see beside what `agent.run` gives. The agent's folder is read-only there, and its byte code
+    is another Python's: each host keeps its own."""
+    return {"PYTHONPATH": "/opt/rackseed", "PYTHONPYCACHEPREFIX": "/var/cache/rackseed", **extra}

@@ -234,6 +234,7 @@ def test_a_real_cluster_comes_up_loses_a_host_and_heals(ceph_image: Path) -> Non
         ceph.wait_for("osd pool application enable", pool="vm", app="rbd")
         ceph.until("healthy", WITHIN, lambda status: healthy(status) and up(status) == HOSTS * OSDS)
         took = time.monotonic() - begin
+        print(f"{HOSTS} hosts with {OSDS} OSDs each: HEALTH_OK after {took:.0f} s")
         put_and_get(lab)
         lose_a_host(lab, ceph)
         spoil_a_label(lab, ceph)
