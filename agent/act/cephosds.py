@@ -27,7 +27,7 @@ from agent.run import run
 from agent.wire import CephOrder, DeviceGrant, Disk, MonAnswer, OsdOrder
 
 EXISTS = 17
-BOOT_PATIENCE = 120.0
+BOOT_PATIENCE = 300.0
 
 
 class Known(StrEnum):
@@ -274,7 +274,7 @@ def _purge_new(osd: OsdOrder) -> None:
 def monmap(path: Path) -> None:
     entity, keyring = credentials()
     argv = ["ceph", "--name", entity, "--keyring", str(keyring), "--connect-timeout", "30"]
-    run([*argv, "mon", "getmap", "-o", str(path)], timeout=60)
+    run([*argv, "mon", "getmap", "-o", str(path)], timeout=180)
 
 
 # ---------------------------------------------------------------- the daemon
