@@ -20,12 +20,13 @@ from agent.act import (
     cephdaemons,
     cephfiles,
     cephkeyrings,
+    cephmgr,
     cephmonitors,
     cephservices,
 )
 from agent.act.cephs3 import S3
 from agent.errors import CephAnswerError, CephError
-from agent.run import CommandError
+from agent.run import CommandError, Result
 from agent.wire import (
     CephAction,
     CephOrder,
@@ -242,6 +243,50 @@ def test_units_are_debians() -> None:
     assert cephdaemons.unit("rgw", "n1") == "ceph-radosgw@rgw.n1.service"
     with pytest.raises(CephError):
         cephdaemons.unit("osd", "3 --now")
+
+
+@pytest.mark.parametrize(
+    ("kind", "enabled"),
+    [
+        ("osd", "systemctl enable --runtime --now ceph-osd@3.service"),
+        ("mon", "systemctl enable --now ceph-mon@3.service"),
+        ("rgw", "systemctl enable --now ceph-radosgw@rgw.3.service"),
+    ],
+)
+def test_only_ceph_volume_starts_osds_at_boot(kind: str, enabled: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    def run(argv: list[str], **options: Any) -> Result:
+        said.append(" ".join(argv))
+        return Result(argv=tuple(argv), code=3 if "is-active" in argv else 0, stdout="", stderr="")
+
+    monkeypatch.setattr(cephdaemons, "run", run)
+    systemd = cephdaemons.Systemd()
+    systemd.start(kind, "3")
+    assert said[-1] == enabled and "reset-failed" in said[-2]
+    systemd.stop(kind, "3")
+    name = cephdaemons.unit(kind, "3")
+    assert said[-2:] == [f"systemctl disable --runtime {name}", f"systemctl disable --now {name}"]
+    assert not systemd.running(kind, "3")
+
+
+def test_the_manager_gets_its_drop_in_before_it_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(cephdaemons, "run", lambda argv, **options: said.append(argv[1]))
+    monkeypatch.setattr(cephmgr, "needed", lambda: True)
+    monkeypatch.setattr(cephmgr, "FOLDER", tmp_path / "stub")
+    monkeypatch.setattr(cephmgr, "DROP_IN", tmp_path / "ceph-mgr@.service.d/50.conf")
+    me = cephfiles.Owner(uid=os.getuid(), gid=os.getgid())
+    real = cephfiles.write
+    monkeypatch.setattr(cephfiles, "write", lambda path, text, mode: real(path, text, mode=mode, owner=me))
+    cephdaemons.Systemd().start("mgr", "n1")
+    cephdaemons.Systemd().start("mgr", "n1")
+    assert said == ["daemon-reload", "reset-failed", "enable", "reset-failed", "enable"]
+    assert f"Environment=PYTHONPATH={tmp_path / 'stub'}\n" in (tmp_path / "ceph-mgr@.service.d/50.conf").read_text()
+    names: dict[str, Any] = {}
+    exec((tmp_path / "stub/bcrypt.py").read_text(), names)  # noqa: S102 - our own stub
+    with pytest.raises(NotImplementedError):
+        names["hashpw"](b"x", b"y")
 
 
 def test_a_daemon_that_dies_is_reported_with_its_log(monkeypatch: pytest.MonkeyPatch) -> None:
