@@ -51,14 +51,19 @@ class Systemd:
     """The units of Debian's packages."""
 
     def start(self, kind: str, daemon: str) -> None:
+        """An OSD is enabled until the next boot only, as ceph-volume does it: then ceph-volume's unit opens its volumes
+        first and starts it. Started by itself at boot, it would fail three times, and not be started for half an hour."""
         name = unit(kind, daemon)
         if kind == "mgr" and cephmgr.drop_in():
             run(["systemctl", "daemon-reload"])
-        run(["systemctl", "reset-failed", name], check=False)  # or StartLimitBurst refuses it for half an hour
-        run(["systemctl", "enable", "--now", name], timeout=180)
+        run(["systemctl", "reset-failed", name], check=False)  # or StartLimitBurst refuses it
+        how = ["--runtime"] if kind == "osd" else []
+        run(["systemctl", "enable", *how, "--now", name], timeout=300)
 
     def stop(self, kind: str, daemon: str) -> None:
-        run(["systemctl", "disable", "--now", unit(kind, daemon)], timeout=300)
+        name = unit(kind, daemon)
+        run(["systemctl", "disable", "--runtime", name], check=False)
+        run(["systemctl", "disable", "--now", name], timeout=300)
 
     def running(self, kind: str, daemon: str) -> bool:
         return run(["systemctl", "is-active", "--quiet", unit(kind, daemon)], check=False).code == 0

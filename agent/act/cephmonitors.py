@@ -21,7 +21,7 @@ from agent.errors import CephError
 from agent.run import run
 from agent.wire import CephOrder
 
-FIRST_PATIENCE, JOIN_PATIENCE = 60.0, 600.0
+FIRST_PATIENCE, JOIN_PATIENCE = 180.0, 900.0
 """Seconds until the first answers; until another has copied the store of the others, which may have gigabytes."""
 KNOCK = 2.0
 MON, V2, V1 = "mon.", 3300, 6789
@@ -133,7 +133,9 @@ def _make_store(order: CephOrder, folder: Path, secrets: Callable[[str], str]) -
         making.mkdir(mode=0o750)
         os.chown(making, ceph.uid, ceph.gid)
         where = ["--mon-data", str(making), "--monmap", str(monmap), "--keyring", str(keyring)]
-        done = run(["ceph-mon", "--mkfs", "-i", order.daemon, "--fsid", order.fsid, *where, *AS_CEPH], check=False)
+        done = run(
+            ["ceph-mon", "--mkfs", "-i", order.daemon, "--fsid", order.fsid, *where, *AS_CEPH], check=False, timeout=300
+        )
     if done.code != 0 or not (making / "store.db").is_dir():
         said = done.stderr.strip()[-400:] or f"it ended with {done.code} without a word"
         raise CephError(f"`ceph-mon --mkfs` made no store: {said}; does {order.address} fit public_network?")
@@ -145,7 +147,7 @@ def _make_store(order: CephOrder, folder: Path, secrets: Callable[[str], str]) -
 def _fetch_map(order: CephOrder, keyring: Path, monmap: Path) -> None:
     hosts = ",".join(vector(item) for item in order.monitors)
     argv = ["ceph", "--name", MON, "--keyring", str(keyring), "--mon-host", hosts, "--connect-timeout", "30"]
-    run([*argv, "mon", "getmap", "-o", str(monmap)], timeout=60)
+    run([*argv, "mon", "getmap", "-o", str(monmap)], timeout=180)
     found = re.search(r"^fsid (\S+)$", run(["monmaptool", "--print", str(monmap)]).stdout, re.MULTILINE)
     if not found or found[1] != order.fsid:
         raise CephError(f"the monitors at {', '.join(order.monitors)} are of cluster {found[1] if found else '?'}")

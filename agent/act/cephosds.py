@@ -27,7 +27,7 @@ from agent.run import run
 from agent.wire import CephOrder, DeviceGrant, Disk, MonAnswer, OsdOrder
 
 EXISTS = 17
-BOOT_PATIENCE = 120.0
+BOOT_PATIENCE = 300.0
 
 
 class Known(StrEnum):
@@ -93,7 +93,7 @@ def make(errand: Errand, backend: Backend) -> str:
     complete = data.found in {Found.OWN, Found.SHARED} and backend.complete(osd, order.fsid, data)
     _agree(osd, known, complete, places)
     if not complete:
-        _erase_fresh(places, errand, backend)
+        places = _erase_fresh(places, errand, backend)
         tell("register", 0.3, f"osd.{number} is {osd.uuid}")
         keys = register(osd, known)
         tell("make", 0.4, f"making osd.{number} on {data.disk.path}")
@@ -188,7 +188,9 @@ def _agree(osd: OsdOrder, known: Known, complete: bool, places: Sequence[Place])
         )
 
 
-def _erase_fresh(places: Sequence[Place], errand: Errand, backend: Backend) -> None:
+def _erase_fresh(places: Sequence[Place], errand: Errand, backend: Backend) -> list[Place]:
+    """The places as they are afterwards: a group that lay on an erased disk is gone."""
+
     def again(claim: Claim, disk: Disk) -> Verdict:
         now = replace(claim, begun=cephdisks.is_noted(claim))
         verdict = cephguard.judge_content(now, disk, backend.free())
@@ -196,14 +198,16 @@ def _erase_fresh(places: Sequence[Place], errand: Errand, backend: Backend) -> N
             raise DiskRefusedError(f"content-changed: {disk.path} changed after the first look; ask again")
         return verdict
 
-    for place in places:
-        if place.found is Found.FRESH:
-            errand.tell("erase", 0.1, f"{place.disk.path} for {place.claim.use}")
-            if place.group:
-                cephvolumes.dissolve(place.group, place.disk)
-            with cephdisks.opened(place.claim, errand.disks, again) as (device, disk):
-                cephdisks.note(place.claim)
-                cephdisks.erase(place.claim, device, disk, again)
+    fresh = [place for place in places if place.found is Found.FRESH]
+    for place in fresh:
+        if place.group:
+            cephvolumes.dissolve(place.group, place.disk)
+    for place in fresh:
+        errand.tell("erase", 0.1, f"{place.disk.path} for {place.claim.use}")
+        with cephdisks.opened(place.claim, errand.disks, again) as (device, disk):
+            cephdisks.note(place.claim)
+            cephdisks.erase(place.claim, device, disk, again)
+    return [replace(place, group="") if place.found is Found.FRESH else place for place in places]
 
 
 # ---------------------------------------------------------------- the monitors' half
@@ -274,7 +278,7 @@ def _purge_new(osd: OsdOrder) -> None:
 def monmap(path: Path) -> None:
     entity, keyring = credentials()
     argv = ["ceph", "--name", entity, "--keyring", str(keyring), "--connect-timeout", "30"]
-    run([*argv, "mon", "getmap", "-o", str(path)], timeout=60)
+    run([*argv, "mon", "getmap", "-o", str(path)], timeout=180)
 
 
 # ---------------------------------------------------------------- the daemon

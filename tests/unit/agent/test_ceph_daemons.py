@@ -20,12 +20,11 @@ from agent.act import (
     cephdaemons,
     cephfiles,
     cephkeyrings,
+    cephmgr,
     cephmonitors,
-    cephservices,
 )
-from agent.act.cephs3 import S3
 from agent.errors import CephAnswerError, CephError
-from agent.run import CommandError
+from agent.run import Result
 from agent.wire import (
     CephAction,
     CephOrder,
@@ -244,6 +243,50 @@ def test_units_are_debians() -> None:
         cephdaemons.unit("osd", "3 --now")
 
 
+@pytest.mark.parametrize(
+    ("kind", "enabled"),
+    [
+        ("osd", "systemctl enable --runtime --now ceph-osd@3.service"),
+        ("mon", "systemctl enable --now ceph-mon@3.service"),
+        ("rgw", "systemctl enable --now ceph-radosgw@rgw.3.service"),
+    ],
+)
+def test_only_ceph_volume_starts_osds_at_boot(kind: str, enabled: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    def run(argv: list[str], **options: Any) -> Result:
+        said.append(" ".join(argv))
+        return Result(argv=tuple(argv), code=3 if "is-active" in argv else 0, stdout="", stderr="")
+
+    monkeypatch.setattr(cephdaemons, "run", run)
+    systemd = cephdaemons.Systemd()
+    systemd.start(kind, "3")
+    assert said[-1] == enabled and "reset-failed" in said[-2]
+    systemd.stop(kind, "3")
+    name = cephdaemons.unit(kind, "3")
+    assert said[-2:] == [f"systemctl disable --runtime {name}", f"systemctl disable --now {name}"]
+    assert not systemd.running(kind, "3")
+
+
+def test_the_manager_gets_its_drop_in_before_it_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(cephdaemons, "run", lambda argv, **options: said.append(argv[1]))
+    monkeypatch.setattr(cephmgr, "needed", lambda: True)
+    monkeypatch.setattr(cephmgr, "FOLDER", tmp_path / "stub")
+    monkeypatch.setattr(cephmgr, "DROP_IN", tmp_path / "ceph-mgr@.service.d/50.conf")
+    me = cephfiles.Owner(uid=os.getuid(), gid=os.getgid())
+    real = cephfiles.write
+    monkeypatch.setattr(cephfiles, "write", lambda path, text, mode: real(path, text, mode=mode, owner=me))
+    cephdaemons.Systemd().start("mgr", "n1")
+    cephdaemons.Systemd().start("mgr", "n1")
+    assert said == ["daemon-reload", "reset-failed", "enable", "reset-failed", "enable"]
+    assert f"Environment=PYTHONPATH={tmp_path / 'stub'}\n" in (tmp_path / "ceph-mgr@.service.d/50.conf").read_text()
+    names: dict[str, Any] = {}
+    exec((tmp_path / "stub/bcrypt.py").read_text(), names)  # noqa: S102 - our own stub
+    with pytest.raises(NotImplementedError):
+        names["hashpw"](b"x", b"y")
+
+
 def test_a_daemon_that_dies_is_reported_with_its_log(monkeypatch: pytest.MonkeyPatch) -> None:
     class Dying(NoDaemons):
         def start(self, kind: str, daemon: str) -> None: ...
@@ -316,44 +359,3 @@ def test_no_cluster_is_said_in_words(said: str, words: str, monkeypatch: pytest.
     monkeypatch.setattr(cephcommands, "run", fake)
     with pytest.raises(CephError, match=words):
         cephcommands.talk({"do": "commands", "commands": []}, timeout=10)
-
-
-# ---------------------------------------------------------------- gateways
-
-
-def test_signature_version_4() -> None:
-    """Its fixed parts; that a gateway accepts it is shown in tests/net/agent/test_ceph_osd_on_loop.py."""
-    s3 = S3(host="10.0.0.1", port=7480, access="AKIDEXAMPLE", secret="wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
-    headers = s3.headers("GET", "/bucket/key", b"", 1440938160.0)
-    assert headers["X-Amz-Date"] == "20150830T123600Z"
-    assert headers["Authorization"].startswith(
-        "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/default/s3/aws4_request"
-    )
-    assert headers["Host"] == "10.0.0.1:7480"
-    other = s3.headers("PUT", "/bucket/key", b"", 1440938160.0)
-    assert other["Authorization"] != headers["Authorization"]
-
-
-@pytest.mark.parametrize(
-    ("address", "found"),
-    [
-        ("10.0.0.1", ("10.0.0.1", 7480)),
-        ("10.0.0.1:80", ("10.0.0.1", 80)),
-        ("[fd00::1]:80", ("fd00::1", 80)),
-        ("[fd00::1]", ("fd00::1", 7480)),
-        ("fd00::1", ("fd00::1", 7480)),
-    ],
-)
-def test_addresses_of_gateways(address: str, found: tuple[str, int]) -> None:
-    assert cephservices.endpoint(address) == found
-
-
-def test_a_secret_key_is_not_in_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(argv: list[str], **options: Any) -> Any:
-        raise CommandError(argv, "did not end within 180 s")
-
-    monkeypatch.setattr(cephservices, "run", fail)
-    with pytest.raises(CephError) as raised:
-        cephservices._create("user", "create", "--uid=first", "--secret-key=verysecret")
-    chain = f"{raised.value} {raised.value.__cause__}"
-    assert "verysecret" not in chain and "radosgw-admin user create" in chain

@@ -40,8 +40,10 @@ from tests.unit.agent.ceph_world import (
     NEIGHBOURS,
     OLD,
     OSD,
+    OTHER_FSID,
     Daemons,
     PowerCut,
+    Volume,
     World,
     db_claim,
     fresh_world,
@@ -91,6 +93,8 @@ def _erase(world: World, claim: Claim, disk: Disk) -> None:
         world.contents[disk.path] = Content(table="gpt", table_id=claim.marker, edges="3" * 64)
     with world.effect("wipe"):
         world.contents[disk.path] = BLANK
+        _, group = world.physical.pop(disk.path, ("", ""))
+        world.volumes = {key: volume for key, volume in world.volumes.items() if not group or key[0] != group}
 
 
 def perform(world: World, wanted: CephOrder) -> str:
@@ -241,6 +245,31 @@ def test_a_destroyed_id_is_used_again(seam: Any) -> None:
     world.osds[3] = {"uuid": "00000000-0000-4000-8000-000000000009", "state": ["exists", "destroyed", "new"]}
     seam(world)
     perform(world, order(False))
+    assert_made_once(world, False)
+
+
+def old_cluster_on_sda(world: World) -> DeviceGrant:
+    """A whole OSD of a cluster that was given up, its group assembled by the machine; and a grant for exactly that."""
+    tags = ["ceph.osd_fsid=00000000-0000-4000-8000-0000000000aa", "ceph.osd_id=3", "ceph.type=block"]
+    world.physical["/dev/sda"] = ("Old-Pv", "ceph-old")
+    world.volumes["ceph-old", "osd-block-old"] = Volume(9 * EXTENT, [*tags, f"ceph.cluster_fsid={OTHER_FSID}"])
+    return grant("sda", OSD, world.content("/dev/sda"))
+
+
+def test_an_old_clusters_group_is_taken_down_and_erased_when_that_was_granted(seam: Any) -> None:
+    world = fresh_world()
+    seam(world)
+    wanted = order(False)
+    assert wanted.osd is not None
+    granted = replace(wanted, osd=replace(wanted.osd, data=old_cluster_on_sda(world)))
+    world.opened.add("osd-block-old")
+    with pytest.raises(DiskRefusedError, match="is open"):
+        perform(world, granted)
+    assert world.effects == []
+    with pytest.raises(DiskRefusedError, match=OTHER_FSID):
+        perform(world, wanted)  # its grant names what was there before
+    world.opened.clear()
+    perform(world, granted)
     assert_made_once(world, False)
 
 
