@@ -247,6 +247,18 @@ def test_an_osd_that_is_down_is_no_ones_business() -> None:
     assert steps_of(replace(made, before=made.layout), replace(fake.state, osds=(*down, *fake.state.osds[2:]))) == ()
 
 
+def test_a_manager_that_is_silent_makes_no_gateway_missing() -> None:
+    made, fake = four_hosts()
+    fake.run(steps_of(made))
+    assert fake.state is not None
+    blind = replace(fake.state, gateways=(), osds=tuple(replace(osd, pgs=None) for osd in fake.state.osds))
+    assert steps_of(made, blind) == ()
+    assert [step.key for step in steps_of(made, replace(fake.state, gateways=("h2",)))][:2] == [
+        "ceph-configure/h3",
+        "ceph-rgw/h3",
+    ]
+
+
 def test_an_osd_that_never_started_is_started() -> None:
     """Its disk is written already: no choice has to allow that any more."""
     made, fake = four_hosts()
