@@ -6,11 +6,13 @@ from collections.abc import Iterable
 
 from appliance.kinds.ceph import conf
 from appliance.kinds.ceph.draft import LONG, SETTLE, Draft
-from appliance.kinds.ceph.keys import BOOTSTRAP, BOOTSTRAP_ENTITY, users
+from appliance.kinds.ceph.keys import BOOTSTRAP, BOOTSTRAP_ENTITY, of_daemon, users
 from appliance.kinds.ceph.names import block_pools, filesystems, monitor_machines, realms
 from appliance.kinds.ceph.osds import osds
 from appliance.kinds.ceph.there import (
     filesystem_made,
+    known,
+    manager_known,
     manager_pool_right,
     manager_rule,
     noted,
@@ -92,10 +94,10 @@ class Former(Draft):
 
     def _changed(self, machine: str, kinds: tuple[str, ...]) -> bool:
         """Whether a daemon of the machine is still to be made, or its file would be another one."""
-        name, before = self.hosts[machine].name, self.before
+        before = self.before
         if self.state is None:
             return True
-        if any(not runs(self.state, kind, name) for kind in kinds if kind != "osd"):
+        if any(not self._runs(kind, machine) for kind in kinds if kind != "osd"):
             return True
         if any(osd.machine == machine and not self.has(osd) for osd in self.layout.osds):
             return True
@@ -118,7 +120,11 @@ class Former(Draft):
         return tuple(found)
 
     def _runs(self, kind: str, machine: str) -> bool:
-        return runs(self.state, kind, self.hosts[machine].name)
+        """A gateway that nobody could ask about is taken for one that runs when it was made once."""
+        name = self.hosts[machine].name
+        if kind == "rgw" and not manager_known(self.state):
+            return known(self.state, of_daemon(kind, name)[0])
+        return runs(self.state, kind, name)
 
     def _daemons(self, kind: str, verb: CephVerb, after: tuple[str, ...], realm: str = "") -> tuple[str, ...]:
         found = []

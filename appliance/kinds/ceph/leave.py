@@ -26,8 +26,9 @@ def out(args: CephArgs, state: CephState | None) -> Act | Wait:
         return ask(args, state, (commands.command("osd out", ids=[str(found.number)]),))
     if found.pgs is None:
         return Wait(text=f"whether {name} is empty is not known: wait until a manager answers")
-    minutes = drain_seconds(state, (found,)) / 60
-    return Wait(text=f"{name} still holds {found.pgs} PGs; empty in about {minutes:.0f} min")
+    minutes = round(drain_seconds(state, (found,)) / 60)
+    when = f"in about {minutes} min" if minutes else "within a minute"
+    return Wait(text=f"{name} still holds {found.pgs} PGs; empty {when}")
 
 
 def free(args: CephArgs, state: CephState | None) -> Act | Wait:

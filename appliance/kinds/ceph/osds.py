@@ -45,11 +45,10 @@ def granted(draft: Draft, osd: OsdLayout) -> bool:
 
 
 def replaced(draft: Draft, osd: OsdLayout) -> OsdLayout | None:
-    """The OSD of an earlier plan whose number and place this one takes over; None when there is none."""
-    if draft.before is None:
-        return None
-    old = next((one for one in draft.before.osds if one.number == osd.number), None)
-    if old is None or osd_uuid(draft.layout.fsid, old) == osd_uuid(draft.layout.fsid, osd):
+    """The OSD of an earlier plan whose number and place this one takes over; None when there is none, or when it stays."""
+    fsid = draft.layout.fsid
+    old = next((one for one in (draft.before.osds if draft.before else ()) if one.number == osd.number), None)
+    if old is None or osd_uuid(fsid, old) in {osd_uuid(fsid, one) for one in draft.layout.osds}:
         return None
     return old
 
@@ -108,7 +107,7 @@ def numbering(draft: Draft, osd: OsdLayout, old: OsdLayout | None) -> OsdLayout:
     lives = live(draft.state, mine)
     if lives is not None:
         return replace(osd, number=lives.number)
-    if found is None or found.destroyed or old is not None:
+    if found is None or found.destroyed or (old and found.uuid == osd_uuid(draft.layout.fsid, old)):
         return osd
     taken = {one.number for one in (draft.state.osds if draft.state else ())}
     taken |= {one.number for one in draft.layout.osds}

@@ -119,6 +119,11 @@ def known(state: CephState | None, entity: str) -> bool:
     return state is not None and f"keys/{entity}" in dict(state.notes)
 
 
+def manager_known(state: CephState | None) -> bool:
+    """Whether a manager answered what only it knows (how full OSDs are, which gateways run)."""
+    return state is not None and any(osd.pgs is not None for osd in state.osds)
+
+
 def filesystem_made(state: CephState | None, name: str, pools: Iterable[PoolLayout], standby: int = 0) -> bool:
     """With the planned pools. ``standby`` is only looked at by `settled`."""
     metadata, data, coded = filesystems(pools)[name]

@@ -200,6 +200,9 @@ def test_steps_are_in_order_and_named_once(change: Change) -> None:
             assert step.reversible != (step.ceph.osd is not None) or step.ceph.osd is None
             if step.ceph.osd is not None:
                 assert _names(step.ceph.osd, one.layout) and not step.reversible
+            if step.ceph.old is not None:
+                stay = {kind.osd_uuid(one.layout.fsid, osd) for osd in one.layout.osds}
+                assert kind.osd_uuid(one.layout.fsid, step.ceph.old) not in stay, "an OSD that stays is not touched"
             seen.add(step.key)
         fake.run(steps)
 

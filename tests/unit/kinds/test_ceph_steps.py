@@ -247,6 +247,18 @@ def test_an_osd_that_is_down_is_no_ones_business() -> None:
     assert steps_of(replace(made, before=made.layout), replace(fake.state, osds=(*down, *fake.state.osds[2:]))) == ()
 
 
+def test_a_manager_that_is_silent_makes_no_gateway_missing() -> None:
+    made, fake = four_hosts()
+    fake.run(steps_of(made))
+    assert fake.state is not None
+    blind = replace(fake.state, gateways=(), osds=tuple(replace(osd, pgs=None) for osd in fake.state.osds))
+    assert steps_of(made, blind) == ()
+    assert [step.key for step in steps_of(made, replace(fake.state, gateways=("h2",)))][:2] == [
+        "ceph-configure/h3",
+        "ceph-rgw/h3",
+    ]
+
+
 def test_an_osd_that_never_started_is_started() -> None:
     """Its disk is written already: no choice has to allow that any more."""
     made, fake = four_hosts()
@@ -344,3 +356,29 @@ def test_file_systems_and_objects_alone() -> None:
         fake = formed(made)
         assert steps_of(made, fake.state) == ()
         assert fake.checked == [pool.name for pool in pools]
+
+
+def test_numbers_that_change_hands_destroy_nothing() -> None:
+    """Two OSDs whose planned numbers were swapped are live under their old ones: they stay what they are."""
+    before, _ = four_hosts()
+    fake = formed(before)
+    first, second, *rest = before.layout.osds
+    swapped = (replace(second, number=first.number), replace(first, number=second.number), *rest)
+    made = replace(before, layout=replace(before.layout, osds=swapped), before=before.layout)
+    assert steps_of(made, fake.state) == ()
+
+
+def test_a_number_is_not_taken_from_an_osd_that_stays() -> None:
+    before, _ = four_hosts()
+    fake = formed(before)
+    grown_by = grown(boxes(5, 2, racks=2), before)
+    fake.hosts = dict(grown_by.hosts)
+    first, *rest = grown_by.layout.osds
+    new = next(osd for osd in rest if osd.machine == "m-h5")
+    moved = tuple(replace(osd, number=first.number) if osd is new else osd for osd in rest)
+    layout = replace(grown_by.layout, osds=(replace(first, number=new.number), *moved))
+    made = replace(grown_by, layout=layout)
+    fake.run(steps_of(made, fake.state))
+    assert fake.state is not None
+    live = {osd.uuid: osd.number for osd in fake.state.osds}
+    assert len(live) == 10 and live[kind.osd_uuid(layout.fsid, first)] == first.number
