@@ -23,7 +23,7 @@ from tests.unit.engine.cephworld import CephWorld
 from tests.unit.engine.world import World
 
 PROFILE = settings(
-    max_examples=15,
+    max_examples=8,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
