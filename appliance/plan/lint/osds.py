@@ -42,7 +42,8 @@ def disk_data_and_db(scene: Scene) -> Findings:
 @rule(ERROR, "protect the system disk, or name it in the profile")
 def system_disk_in_ceph(scene: Scene) -> Findings:
     """A system disk, whether it is going to be written or carries our system already, is no OSD and no DB device."""
-    written = {scene.identity(choice.machine, choice) for choice in scene.erased}
+    installed = {scene.identity(step.machine, step.install.disk) for step in scene.installs if step.install}
+    written = installed | ({scene.identity(choice.machine, choice) for choice in scene.erased} - scene.formed.keys())
     starting = {step.machine for step in scene.installs}
     for who, (reference, role) in scene.roles.items():
         if who in written:

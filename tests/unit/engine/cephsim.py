@@ -13,7 +13,6 @@ from appliance.kinds.ceph.questions import QUESTIONS as MONITORS
 from appliance.model.ceph import CephHost, CephLayout
 from appliance.model.cephstate import BucketState, CephState, FilesystemState, OsdState, PoolState
 
-
 QUESTIONS = (*MONITORS, "osd df")
 
 
@@ -150,10 +149,10 @@ class CephSim:
             inside = [ids[other.name] for other in self.buckets.values() if other.parent == name]
             inside += [osd.number for osd in self.osds.values() if osd.host == name]
             nodes.append({"id": ids[name], "name": name, "type": bucket.level, "children": inside})
-        for osd in self.osds.values():
-            nodes.append(
-                {"id": osd.number, "name": f"osd.{osd.number}", "type": "osd", "device_class": osd.device_class}
-            )
+        nodes += [
+            {"id": osd.number, "name": f"osd.{osd.number}", "type": "osd", "device_class": osd.device_class}
+            for osd in self.osds.values()
+        ]
         info = {str(n): {"name": name, "state": "up:active"} for n, name in enumerate(self.servers[:1])}
         systems = [
             {
@@ -174,7 +173,10 @@ class CephSim:
                 "pgmap": {"pgs_by_state": groups},
             },
             "mon dump": {"mons": [{"name": name} for name in self.monitors]},
-            "mgr dump": {"active_name": "".join(self.managers[:1]), "standbys": [{"name": n} for n in self.managers[1:]]},
+            "mgr dump": {
+                "active_name": "".join(self.managers[:1]),
+                "standbys": [{"name": n} for n in self.managers[1:]],
+            },
             "osd dump": {
                 "osds": [
                     {"osd": osd.number, "uuid": osd.uuid, "up": 1, "in": 1, "weight": 1.0, "state": ["exists", "up"]}
@@ -227,7 +229,7 @@ class CephSim:
     def on_config_key_set(self, key: str, val: str) -> None:
         self.notes[key.removeprefix("rackseed/")] = val
 
-    def on_osd_crush_add_bucket(self, name: str, type: str) -> None:  # noqa: A002 - Ceph's word
+    def on_osd_crush_add_bucket(self, name: str, type: str) -> None:
         self.buckets.setdefault(name, BucketState(name=name, level=type, parent=""))
 
     def on_osd_crush_move(self, name: str, args: list[str]) -> None:

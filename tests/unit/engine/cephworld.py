@@ -41,7 +41,7 @@ class Job:
     plan: str
     step: str
     order: CephOrder
-    result: DoorResult = DoorResult(state=DoorState.RUNNING)
+    result: DoorResult = field(default_factory=lambda: DoorResult(state=DoorState.RUNNING))
     due: float = 0.0
     twice: bool = False
     lost: bool = False
@@ -94,7 +94,9 @@ class SimDoor:
             if told is not None:
                 job.result = told
             elif job.lost:
-                job.result = DoorResult(state=self.chance.choice((DoorState.NONE, DoorState.FAILED)), message="power cut")
+                job.result = DoorResult(
+                    state=self.chance.choice((DoorState.NONE, DoorState.FAILED)), message="power cut"
+                )
             else:
                 answers: tuple[MonAnswer, ...] = ()
                 for _ in range(1 + job.twice):
