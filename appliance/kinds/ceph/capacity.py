@@ -23,9 +23,13 @@ def may_leave(layout: CephLayout, state: CephState, osds: Collection[int]) -> st
         return f"there is no {', '.join(f'osd.{number}' for number in sorted(missing))}"
     if any(osd.size == 0 or osd.pgs is None for osd in state.osds if osd.up and osd.in_):
         return "how full the OSDs are is not known: wait until a manager answers"
-    reasons = [text for pool in layout.pools if (text := _pool(layout, state, pool, osds))]
+    short: dict[str, list[str]] = {}
+    for pool in layout.pools:
+        if text := _pool(layout, state, pool, osds):
+            short.setdefault(text, []).append(pool.name)
+    reasons = [f"pool{'s' if len(names) > 1 else ''} {', '.join(names)}: {text}" for text, names in short.items()]
     reasons += [text for name in sorted({osd.device_class for osd in leave}) if (text := no_space(state, name, osds))]
-    return "; ".join(dict.fromkeys(reasons))
+    return "; ".join(reasons)
 
 
 def _pool(layout: CephLayout, state: CephState, pool: PoolLayout, osds: Collection[int]) -> str:
@@ -39,9 +43,7 @@ def _pool(layout: CephLayout, state: CephState, pool: PoolLayout, osds: Collecti
     least = -(-pool.size // pool.per_domain)
     if len(then) < least:
         word = f"{pool.erasure.k}+{pool.erasure.m} chunks" if pool.erasure else f"{pool.size} copies"
-        return (
-            f"pool {pool.name}: {word} need {least} {pool.domain}s of class {pool.device_class}, {len(then)} would stay"
-        )
+        return f"{word} need {least} {pool.domain}s of class {pool.device_class}, {len(then)} would stay"
     return ""
 
 

@@ -9,7 +9,9 @@ from typing import Any
 from agent.cephorder import MonCommand
 from appliance.kinds.ceph.keys import Caps, digest
 from appliance.kinds.ceph.names import profile, secret
+from appliance.kinds.ceph.there import same_share
 from appliance.model.ceph import Bucket, PoolLayout, Service
+from appliance.model.cephstate import PoolState
 
 EXISTS, GONE = 17, 2
 NOTES = "rackseed/"
@@ -72,36 +74,48 @@ def erasure_profile(pool: PoolLayout) -> MonCommand | None:
 
 
 def create_pool(pool: PoolLayout) -> Iterator[MonCommand]:
-    """The profile of a coded pool, and the pool with everything that can only be said now."""
+    """The profile of a coded pool, the pool, and what it serves. PGs only grow: ``pg_num_min`` keeps the autoscaler from
+    going below what the plan counted, and ``target_size_ratio`` tells it what is coming."""
     made = erasure_profile(pool)
-    sized: dict[str, Any] = {"size": pool.size, "pool_type": "replicated"}
+    more: dict[str, Any] = {"size": pool.size, "pool_type": "replicated"}
     if made is not None:
         yield made
-        sized = {"pool_type": "erasure", "erasure_code_profile": profile(pool)}
-    numbers: dict[str, Any] = {"pg_num": pool.pg_num, "pgp_num": pool.pg_num, "pg_num_min": pool.pg_num}
-    yield command("osd pool create", pool=pool.name, rule=pool.rule, autoscale_mode="on", **numbers, **sized)
-
-
-def set_pool(pool: PoolLayout) -> Iterator[MonCommand]:
-    """Everything else about a pool, also when it stands and is to be another one. PGs only grow: `pg_num_min` keeps the
-    autoscaler from what the plan counted, and `target_size_ratio` tells it what is coming."""
-    yield command("osd pool application enable", pool=pool.name, app=pool.application)
-    values: dict[str, object] = {"crush_rule": pool.rule}
-    if pool.erasure is None:
-        values["size"] = pool.size
-    elif pool.service is not Service.OBJECT:
-        values["allow_ec_overwrites"] = "true"
-    values["min_size"] = pool.min_size
-    values["pg_autoscale_mode"] = "on"
-    values["pg_num_min"] = pool.pg_num
+        more = {"pool_type": "erasure", "erasure_code_profile": profile(pool)}
     if pool.share:
-        values["target_size_ratio"] = pool.share
-    for name, value in values.items():
-        yield command("osd pool set", pool=pool.name, var=name, val=str(value))
+        more["target_size_ratio"] = pool.share
+    if pool.name.startswith("."):
+        more["yes_i_really_mean_it"] = True  # else Ceph makes no such pool, and says so with code 0
+    more |= {"pg_num": pool.pg_num, "pgp_num": pool.pg_num, "pg_num_min": pool.pg_num}
+    yield command("osd pool create", pool=pool.name, rule=pool.rule, autoscale_mode="on", **more)
+    yield enable(pool)
+    if made is not None and pool.service is not Service.OBJECT:
+        yield set_pool(pool, "allow_ec_overwrites", "true")
 
 
-def grow_pool(pool: PoolLayout) -> MonCommand:
-    return command("osd pool set", pool=pool.name, var="pg_num", val=str(pool.pg_num))
+def enable(pool: PoolLayout) -> MonCommand:
+    return command("osd pool application enable", pool=pool.name, app=pool.application)
+
+
+def set_pool(pool: PoolLayout, name: str, value: object) -> MonCommand:
+    return command("osd pool set", pool=pool.name, var=name, val=str(value))
+
+
+def change_pool(pool: PoolLayout, now: PoolState) -> Iterator[MonCommand]:
+    """Only what is not as planned: each change is a new map for everybody."""
+    if pool.application not in now.applications:
+        yield enable(pool)
+    wanted: dict[str, tuple[object, object]] = {"crush_rule": (pool.rule, now.rule)}
+    if pool.erasure is None:
+        wanted["size"] = (pool.size, now.size)
+    wanted["min_size"] = (pool.min_size, now.min_size)
+    wanted["pg_autoscale_mode"] = ("on", now.autoscale)
+    wanted["target_size_ratio"] = (pool.share, pool.share if same_share(pool, now) else now.share)
+    for name, (value, is_now) in wanted.items():
+        if value != is_now:
+            yield set_pool(pool, name, value)
+    if now.pg_num < pool.pg_num:
+        yield set_pool(pool, "pg_num_min", pool.pg_num)
+        yield set_pool(pool, "pg_num", pool.pg_num)
 
 
 def new_filesystem(name: str, metadata: str, data: str, coded: str) -> Iterator[MonCommand]:

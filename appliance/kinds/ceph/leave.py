@@ -7,7 +7,7 @@ from appliance.kinds.ceph import commands
 from appliance.kinds.ceph.capacity import drain_seconds, no_space
 from appliance.kinds.ceph.keys import of_daemon
 from appliance.kinds.ceph.names import osd_uuid
-from appliance.kinds.ceph.orders import Act, Wait, addresses, answering, ask, slot_grants
+from appliance.kinds.ceph.orders import Act, Wait, addresses, answering, ask, folder_grants, slot_grants
 from appliance.kinds.ceph.there import all_active, drained, live, runs
 from appliance.model.ceph import CephArgs, CephVerb
 from appliance.model.cephstate import CephState, OsdState
@@ -26,8 +26,9 @@ def out(args: CephArgs, state: CephState | None) -> Act | Wait:
         return ask(args, state, (commands.command("osd out", ids=[str(found.number)]),))
     if found.pgs is None:
         return Wait(text=f"whether {name} is empty is not known: wait until a manager answers")
-    minutes = drain_seconds(state, (found,)) / 60
-    return Wait(text=f"{name} still holds {found.pgs} PGs; empty in about {minutes:.0f} min")
+    minutes = round(drain_seconds(state, (found,)) / 60)
+    when = f"in about {minutes} min" if minutes else "within a minute"
+    return Wait(text=f"{name} still holds {found.pgs} PGs; empty {when}")
 
 
 def free(args: CephArgs, state: CephState | None) -> Act | Wait:
@@ -99,6 +100,7 @@ def leave(args: CephArgs, state: CephState | None) -> Act | Wait:
             kind=kind,
             address=args.host.address,
             monitors=addresses(args, state),
+            zap=folder_grants(args.fsid, args.old) if args.old else (),
         )
         return Act(machine=args.host.machine, order=order)
     return ask(args, state, commands.remove_key(of_daemon(kind, args.daemon)[0]))

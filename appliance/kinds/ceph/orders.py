@@ -87,6 +87,11 @@ def slot_grants(fsid: str, old: OsdLayout) -> tuple[DeviceGrant, ...]:
     return tuple(grant(old.machine, disk, uuid, shared=True) for disk in (old.db, old.wal) if disk is not None)
 
 
+def folder_grants(fsid: str, old: OsdLayout) -> tuple[DeviceGrant, ...]:
+    """To remove the folder of a destroyed OSD: names the OSD. As shared, it would allow to free this OSD's slots at most."""
+    return (grant(old.machine, old.data, osd_uuid(fsid, old), shared=True),)
+
+
 def osd_order(fsid: str, osd: OsdLayout) -> OsdOrder:
     """DB and WAL devices carry other OSDs' slots, and so does a data disk of which this OSD takes half or less."""
     uuid = osd_uuid(fsid, osd)

@@ -8,7 +8,7 @@ from typing import Any
 
 from agent.cephorder import MonAnswer
 from appliance.kinds.ceph.commands import NOTES
-from appliance.kinds.ceph.questions import QUESTIONS
+from appliance.kinds.ceph.questions import MANAGER_QUESTIONS, QUESTIONS
 from appliance.model.cephstate import BucketState, CephState, FilesystemState, OsdState, PoolState
 
 Data = Mapping[str, Any]
@@ -25,9 +25,10 @@ def parse(answers: Sequence[MonAnswer], at: float) -> CephState:
     if len(answers) < len(QUESTIONS):
         raise AnswerError(f"{len(answers)} answers to {len(QUESTIONS)} questions")
     found = {name: _json(name, answer) for name, answer in zip(QUESTIONS, answers, strict=False)}
-    usage = answers[len(QUESTIONS)] if len(answers) > len(QUESTIONS) else MonAnswer(code=1)
+    more = dict(zip(MANAGER_QUESTIONS, answers[len(QUESTIONS) :], strict=False))
+    known = {name: _json(name, answer) for name, answer in more.items() if not answer.code and answer.output.strip()}
     try:
-        return _state(found, _usage(usage), at)
+        return _state(found, known, at)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise AnswerError(f"an answer of the monitors is not what was expected: {error!r}") from error
 
@@ -41,22 +42,25 @@ def _json(name: str, answer: MonAnswer) -> Any:
         raise AnswerError(f"the answer to '{name}' is no JSON: {answer.output[:80]!r}") from error
 
 
-def _state(found: Mapping[str, Any], usage: Mapping[int, Data], at: float) -> CephState:
-    status, monitors, managers, dump = (found[name] for name in ("status", "mon dump", "mgr dump", "osd dump"))
+def _state(found: Mapping[str, Any], known: Mapping[str, Any], at: float) -> CephState:
+    """``known`` are answers that need a manager, as far as there are any. A manager that is registered and not available yet
+    is none."""
+    status, monitors, managers, dump = (found[name] for name in ("status", "mon dump", "mgr metadata", "osd dump"))
     rules = {int(rule["rule_id"]): str(rule["rule_name"]) for rule in found["osd crush rule dump"]}
     systems, placed = found["fs dump"], status["pgmap"]
+    usage = {int(one["id"]): one for one in known.get("osd df", {"nodes": ()})["nodes"]}
     return CephState(
         fsid=status["fsid"],
         release=monitors.get("min_mon_release_name", ""),
         monitors=tuple(one["name"] for one in monitors["mons"]),
         quorum=tuple(status["quorum_names"]),
-        managers=tuple(sorted(_managers(managers))),
+        managers=tuple(sorted(one["name"] for one in managers)) if status["mgrmap"]["available"] else (),
         osds=tuple(_osds(dump, found["osd tree"], usage)),
         buckets=tuple(_buckets(found["osd tree"])),
         rules=tuple(sorted(rules.values())),
         pools=tuple(_pool(one, rules) for one in dump["pools"]),
         filesystems=tuple(_filesystem(one, systems, dump) for one in systems["filesystems"]),
-        gateways=tuple(sorted(_gateways(found["service dump"]))),
+        gateways=tuple(sorted(_gateways(known.get("service dump", {})))),
         metadata_servers=tuple(sorted(_metadata_servers(systems))),
         notes=tuple(sorted((key.removeprefix(NOTES), text) for key, text in found["config-key dump"].items())),
         stretch=bool(monitors.get("stretch_mode") or dump.get("stretch_mode", {}).get("stretch_mode_enabled")),
@@ -68,20 +72,6 @@ def _state(found: Mapping[str, Any], usage: Mapping[int, Data], at: float) -> Ce
         recovering=float(placed.get("recovering_objects_per_sec", 0)),
         at=at,
     )
-
-
-def _managers(dump: Data) -> Iterator[str]:
-    """The active one (while one is) and those that stand by."""
-    if dump.get("active_name") and dump.get("available", True):
-        yield dump["active_name"]
-    yield from (one["name"] for one in dump.get("standbys", ()))
-
-
-def _usage(answer: MonAnswer) -> dict[int, Data]:
-    """Lines of ``osd df`` by OSD; nothing when no manager answered."""
-    if answer.code or not answer.output.strip():
-        return {}
-    return {int(one["id"]): one for one in _json("osd df", answer)["nodes"]}
 
 
 def _osds(dump: Data, tree: Data, usage: Mapping[int, Data]) -> Iterator[OsdState]:
@@ -125,7 +115,7 @@ def _pool(one: Data, rules: Mapping[int, str]) -> PoolState:
         applications=tuple(sorted(one["application_metadata"])),
         erasure=one["erasure_code_profile"],
         autoscale=one["pg_autoscale_mode"],
-        share=float(one["options"].get("target_size_ratio", 0.0)),
+        share=round(float(one["options"].get("target_size_ratio", 0.0)), 6),  # Ceph keeps 32 bits of it
     )
 
 

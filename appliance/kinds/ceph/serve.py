@@ -49,12 +49,11 @@ def pool(args: CephArgs, state: CephState | None) -> Act | Wait:
     if args.pool is None:
         raise ValueError(f"a step pool of {args.name} names no pool")
     found = pool_of(state, args.pool.name)
-    told: list[MonCommand] = [] if found else list(commands.create_pool(args.pool))
-    if found is not None and found.erasure and not args.pool.erasure:
+    if found is None:
+        return ask(args, state, commands.create_pool(args.pool))
+    if found.erasure and not args.pool.erasure:
         return Wait(text=f"pool {found.name} is coded, the plan wants copies: make one of another name, move the data")
-    if found is not None and found.pg_num < args.pool.pg_num:
-        told.append(commands.grow_pool(args.pool))
-    return ask(args, state, (*told, *commands.set_pool(args.pool)))
+    return ask(args, state, commands.change_pool(args.pool, found))
 
 
 def filesystem(args: CephArgs, state: CephState | None) -> Act | Wait:

@@ -79,9 +79,13 @@ def pool_made(state: CephState | None, pool: PoolLayout) -> bool:
         and found.pg_num >= pool.pg_num
         and pool.application in found.applications
         and found.autoscale == "on"
-        and abs(found.share - pool.share) <= SHARE
+        and same_share(pool, found)
         and found.erasure == (profile(pool) if pool.erasure else "")
     )
+
+
+def same_share(pool: PoolLayout, found: PoolState) -> bool:
+    return abs(found.share - pool.share) <= SHARE
 
 
 def tree_made(state: CephState | None, buckets: Iterable[Bucket], rules: Iterable[str]) -> bool:
@@ -113,6 +117,11 @@ def noted(state: CephState | None, entity: str, caps: Caps) -> bool:
 def known(state: CephState | None, entity: str) -> bool:
     """Whether the monitors know a key of ``entity`` that we made, with whatever caps."""
     return state is not None and f"keys/{entity}" in dict(state.notes)
+
+
+def manager_known(state: CephState | None) -> bool:
+    """Whether a manager answered what only it knows (how full OSDs are, which gateways run)."""
+    return state is not None and any(osd.pgs is not None for osd in state.osds)
 
 
 def filesystem_made(state: CephState | None, name: str, pools: Iterable[PoolLayout], standby: int = 0) -> bool:
@@ -147,13 +156,19 @@ def settled(state: CephState | None) -> bool:
 
 def unsettled(state: CephState) -> str:
     """What it still waits for, in words; empty when nothing."""
-    dirty = [(name, count) for name, count in state.pgs if count and not {"active", "clean"} <= set(name.split("+"))]
+    dirty = [(name, count) for name, count in state.pgs if count and not _clean(name)]
     if dirty:
         return ", ".join(f"{count} PGs are {name}" for name, count in dirty)
     idle = [one.name for one in state.filesystems if not one.active]
     if idle:
         return f"no metadata server is active for {', '.join(idle)}"
     return "; ".join(f"{code}: {text}" for code, text in state.checks if code not in SETTLED)
+
+
+def _clean(name: str) -> bool:
+    """Of a placement group's state; one that is stale says what was, not what is."""
+    words = set(name.split("+"))
+    return {"active", "clean"} <= words and not words & {"stale", "laggy", "wait", "inconsistent"}
 
 
 def runs(state: CephState | None, kind: str, name: str) -> bool:

@@ -1,0 +1,85 @@
+"""What steps are collected in, and the parts that all of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from appliance.kinds.ceph.names import monitor_machines
+from appliance.kinds.ceph.there import osd_made
+from appliance.model.ceph import CephArgs, CephHost, CephLayout, CephVerb, OsdLayout
+from appliance.model.cephstate import CephState
+from appliance.model.plan import DiskChoice, Step, StepKind
+
+SHORT, LONG = 900.0, 3600.0
+"""Seconds: something that starts; something that is written."""
+SETTLE = 6 * 3600.0
+SPEED = 50e6
+"""Bytes per second of a disk that is drained or filled beside the users' work: for deadlines only."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """Collects steps: what `steps` is asked with, and those that are ``made``, in order. ``last`` are the keys that what
+    leaves has to wait for, ``configured`` those that write a machine's configuration, ``grown`` those after which services
+    are tried."""
+
+    layout: CephLayout
+    hosts: Mapping[str, CephHost]
+    state: CephState | None
+    before: CephLayout | None
+    networks: Mapping[str, str]
+    choices: tuple[DiskChoice, ...]
+    made: list[Step] = field(default_factory=list)
+    last: tuple[str, ...] = ()
+    configured: dict[str, str] = field(default_factory=dict)
+    grown: list[str] = field(default_factory=list)
+
+    def args(self, verb: CephVerb, layout: CephLayout | None = None, **more: object) -> CephArgs:
+        of = layout or self.layout
+        whole = CephArgs(
+            verb=verb,
+            name=of.name,
+            fsid=of.fsid,
+            monitors=tuple(self.hosts[one] for one in monitor_machines(of) if one in self.hosts),
+            public_network=self.networks.get(of.public, ""),
+            cluster_network=self.networks.get(of.cluster, ""),
+        )
+        return replace(whole, **more)  # type: ignore[arg-type]
+
+    def add(
+        self,
+        key: str,
+        machine: str,
+        args: CephArgs,
+        after: Iterable[str] = (),
+        *,
+        deadline: float = SHORT,
+        reversible: bool = True,
+    ) -> str:
+        host = self.hosts.get(machine)
+        step = Step(
+            key=key,
+            kind=StepKind.CEPH,
+            machine=machine,
+            name=host.name if host else machine,
+            after=tuple(dict.fromkeys(after)),
+            deadline=deadline,
+            reversible=reversible,
+            ceph=args,
+        )
+        self.made.append(step)
+        return key
+
+    @property
+    def asker(self) -> str:
+        """The machine that steps about the whole cluster are shown at: the first monitor's."""
+        return next((one for one in monitor_machines(self.layout) if one in self.hosts), "")
+
+    def own(self, machine: str) -> tuple[str, ...]:
+        """What a daemon of this machine waits for there."""
+        return (self.configured[machine],) if machine in self.configured else ()
+
+    def has(self, osd: OsdLayout) -> bool:
+        host = self.hosts.get(osd.machine)
+        return host is not None and osd_made(self.state, self.layout.fsid, osd, host.name)

@@ -1,0 +1,189 @@
+"""What may leave, how long it takes, and what is never told to a machine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from agent.cephorder import CephAction
+from appliance.kinds import ceph as kind
+from appliance.kinds.ceph import Act, Wait
+from appliance.kinds.ceph.there import SETTLED, settled, unsettled
+from appliance.model.ceph import CephVerb
+from appliance.model.cephstate import CephState, FilesystemState
+from appliance.model.plan import Step
+from tests.unit.kinds.fake import Fake
+from tests.unit.kinds.scenes import BLOCK, GIB, Scene, boxes, scene
+from tests.unit.kinds.test_ceph_steps import formed, grown, steps_of
+
+
+def four() -> tuple[Scene, CephState]:
+    made = scene(boxes(4), (BLOCK,))
+    state = formed(made).state
+    assert state is not None
+    return made, state
+
+
+def of_host(state: CephState, *hosts: str) -> list[int]:
+    return [osd.number for osd in state.osds if osd.host in hosts]
+
+
+def only(steps: tuple[Step, ...], key: str) -> Step:
+    return next(step for step in steps if step.key == key)
+
+
+# ---------------------------------------------------------------- may it leave?
+
+
+def test_one_of_four_hosts_may_leave() -> None:
+    made, state = four()
+    assert kind.may_leave(made.layout, state, of_host(state, "h4")) == ""
+
+
+def test_two_of_four_may_not() -> None:
+    made, state = four()
+    why = kind.may_leave(made.layout, state, of_host(state, "h3", "h4"))
+    assert why == "pool vms: 3 copies need 3 hosts of class ssd, 2 would stay"
+
+
+def test_a_host_that_is_down_counts_for_nothing() -> None:
+    made, state = four()
+    down = tuple(replace(osd, up=False) if osd.host == "h3" else osd for osd in state.osds)
+    assert "2 would stay" in kind.may_leave(made.layout, replace(state, osds=down), of_host(state, "h4"))
+
+
+def test_what_is_stored_must_fit() -> None:
+    made, state = four()
+    full = replace(state, osds=tuple(replace(osd, used=6 * GIB) for osd in state.osds))
+    assert kind.may_leave(made.layout, full, of_host(full, "h4")) == (
+        "48.0 GiB are stored on OSDs of class ssd, 48.0 GiB would stay: 100% of it, at most 85% may be used; add disks first"
+    )
+    one = of_host(full, "h4")[:1]
+    assert "86% of it" in kind.may_leave(made.layout, full, one)
+
+
+def test_nobody_knows_without_a_manager() -> None:
+    made, state = four()
+    blind = replace(state, osds=tuple(replace(osd, pgs=None, size=0) for osd in state.osds))
+    assert "wait until a manager answers" in kind.may_leave(made.layout, blind, of_host(state, "h4"))
+
+
+def test_an_osd_that_is_not_there() -> None:
+    made, state = four()
+    assert kind.may_leave(made.layout, state, [0, 77]) == "there is no osd.77"
+
+
+def test_drain_time_by_what_is_stored_then_by_what_moves() -> None:
+    _, state = four()
+    assert kind.drain_seconds(state, state.osds[:1]) == pytest.approx(GIB / 100e6)
+    assert kind.drain_seconds(replace(state, misplaced=1000, recovering=50.0), state.osds[:1]) == 20.0
+
+
+# ---------------------------------------------------------------- what is told
+
+
+def leaving() -> tuple[Fake, tuple[Step, ...]]:
+    before = scene(boxes(5), (BLOCK,))
+    fake = formed(before)
+    made = replace(grown(boxes(5)[:4], before, pools=(BLOCK,)), hosts=before.hosts)
+    return fake, steps_of(made, fake.state)
+
+
+def test_a_drain_begins_only_when_its_data_fit() -> None:
+    fake, steps = leaving()
+    assert fake.state is not None
+    full = replace(fake.state, osds=tuple(replace(osd, used=7 * GIB) for osd in fake.state.osds))
+    told = kind.act(only(steps, "ceph-out/osd.8"), full)
+    assert isinstance(told, Wait) and "97% of it" in told.text
+
+
+def test_a_drain_says_how_long_it_takes() -> None:
+    fake, steps = leaving()
+    assert fake.state is not None
+    osds = tuple(replace(osd, in_=False, used=6 * GIB) if osd.number == 8 else osd for osd in fake.state.osds)
+    told = kind.act(only(steps, "ceph-out/osd.8"), replace(fake.state, osds=osds))
+    assert told == Wait(text="osd.8 still holds 40 PGs; empty in about 1 min")
+
+
+def test_an_osd_that_runs_and_holds_data_is_not_stopped() -> None:
+    fake, steps = leaving()
+    told = kind.act(only(steps, "ceph-purge/osd.8"), fake.state)
+    assert isinstance(told, Wait) and "drained first" in told.text
+
+
+def test_an_osd_that_is_down_and_missed_is_not_purged() -> None:
+    fake, steps = leaving()
+    assert fake.state is not None
+    down = tuple(replace(osd, up=False) if osd.number == 8 else osd for osd in fake.state.osds)
+    state = replace(fake.state, osds=down, pgs=(("down", 1), ("active+clean", 8)))
+    told = kind.act(only(steps, "ceph-purge/osd.8"), state)
+    assert isinstance(told, Wait) and "can't be used without it" in told.text
+    fine = kind.act(only(steps, "ceph-purge/osd.8"), replace(state, pgs=(("active+undersized+degraded", 9),)))
+    assert isinstance(fine, Act) and '"force": true' in fine.order.commands[0].command
+
+
+def test_the_last_quorum_is_kept() -> None:
+    """Two of three answer: the third may leave the map, none of the two may."""
+    before = scene(boxes(4), (BLOCK,))
+    fake = formed(before)
+    services = tuple(one for one in before.layout.services if (one.kind, one.machine) != ("mon", "m-h3"))
+    made = replace(before, layout=replace(before.layout, services=services), before=before.layout)
+    assert fake.state is not None
+    step = only(steps_of(made, fake.state), "ceph-leave/mon/h3")
+    lonely = replace(fake.state, quorum=("h1",))
+    told = kind.act(step, lonely)
+    assert isinstance(told, Wait) and "would have no quorum" in told.text
+
+
+def test_no_second_cluster_is_begun() -> None:
+    """A monitor that is not the first waits for one that answers."""
+    made = scene(boxes(3), (BLOCK,))
+    steps = steps_of(made)
+    assert isinstance(kind.act(only(steps, "ceph-mon/h2"), None), Wait)
+    first = kind.act(only(steps, "ceph-mon/h1"), None)
+    assert isinstance(first, Act) and first.order.monitors == ()
+
+
+def test_without_an_answering_monitor_everything_waits() -> None:
+    made = scene(boxes(4), (BLOCK,))
+    fake = formed(made)
+    assert fake.state is not None
+    silent = replace(fake.state, quorum=())
+    for step in steps_of(made):
+        assert step.ceph is not None
+        if step.ceph.verb in {CephVerb.CONFIGURE, CephVerb.MON, CephVerb.MGR, CephVerb.SETTLE}:
+            continue
+        told = kind.act(step, silent)
+        assert isinstance(told, Wait) and "no monitor of h1, h2, h3 answers" in told.text, step.key
+
+
+def test_an_osd_that_came_up_wrong_is_put_right() -> None:
+    made = scene(boxes(4), (BLOCK,))
+    fake = formed(made)
+    assert fake.state is not None
+    step = next(step for step in steps_of(made) if step.key.startswith("ceph-osd/h2"))
+    assert step.ceph is not None and step.ceph.osd is not None
+    number = step.ceph.osd.number
+    wrong = {"device_class": "hdd", "host": "h1", "in_": False}
+    osds = tuple(replace(osd, **wrong) if osd.number == number else osd for osd in fake.state.osds)
+    fake.state = replace(fake.state, osds=osds)
+    assert not kind.done(step, fake.state)
+    fake.finish(step)
+    assert [order.action for _, _, order in fake.orders[-1:]] == [CephAction.ASK]
+    assert kind.done(step, fake.state)
+
+
+# ---------------------------------------------------------------- settled?
+
+
+def test_settled_means_clean_and_no_check_but_those_that_may_be() -> None:
+    _, state = four()
+    assert settled(state)
+    assert unsettled(replace(state, pgs=(("active+clean", 5), ("active+remapped", 2)))) == "2 PGs are active+remapped"
+    assert settled(replace(state, checks=tuple((code, "x") for code in SETTLED)))
+    assert unsettled(replace(state, checks=(("OSD_DOWN", "1 osds down"),))) == "OSD_DOWN: 1 osds down"
+    system = FilesystemState(name="fs", metadata="m", data=("d",))
+    assert unsettled(replace(state, filesystems=(system,))) == "no metadata server is active for fs"
+    scrubbing = (("active+clean+scrubbing+deep", 1),)
+    assert settled(replace(state, pgs=scrubbing))

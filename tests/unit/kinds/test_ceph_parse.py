@@ -1,0 +1,145 @@
+"""Answers of a real Ceph 18.2.7 (our own lab of four hosts with two OSDs each), read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.cephorder import MonAnswer
+from appliance.kinds import ceph as kind
+from appliance.kinds.ceph import AnswerError
+from appliance.kinds.ceph.questions import MANAGER_QUESTIONS, QUESTIONS
+from appliance.model.cephstate import BucketState, CephState
+from tests.conftest import Golden
+
+ANSWERS = Path(__file__).resolve().parents[2] / "golden" / "kinds" / "answers"
+RECORDED = sorted(path.stem for path in ANSWERS.glob("*.json"))
+
+
+def recorded(name: str) -> list[MonAnswer]:
+    """Repeated things have fewer fields than Ceph said; no value was changed."""
+    found = json.loads((ANSWERS / f"{name}.json").read_text(encoding="utf-8"))
+    assert [one["question"] for one in found] == [*QUESTIONS, *MANAGER_QUESTIONS][: len(found)]
+    return [MonAnswer(code=one["code"], output=json.dumps(one["output"]), status=one["status"]) for one in found]
+
+
+def text(state: CephState) -> str:
+    lines = [f"{state.fsid} {state.release} {state.health} stretch={state.stretch} clean={state.clean}"]
+    names = ("monitors", "quorum", "managers", "metadata_servers", "gateways", "rules")
+    lines += [f"{name}: {' '.join(getattr(state, name))}" for name in names]
+    lines += [f"bucket {one.level} {one.name} below {one.parent or 'nothing'}" for one in state.buckets]
+    for osd in state.osds:
+        where = f"{osd.device_class or '(no class)'} on {osd.host or '(no host)'}"
+        words = [word for word in ("up", "destroyed") if getattr(osd, word)] + (["in"] if osd.in_ else [])
+        usage = f"{osd.used} of {osd.size}, {osd.pgs} PGs"
+        lines.append(
+            f"osd.{osd.number} {osd.uuid} {where} {osd.weight:.5f} x {osd.reweight} {' '.join(words)}; {usage}"
+        )
+    for pool in state.pools:
+        lines.append(
+            f"pool {pool.number} {pool.name} {pool.size}/{pool.min_size} {pool.rule} {pool.pg_num} {pool.autoscale} "
+            f"{pool.share} {' '.join(pool.applications)} {pool.erasure}".rstrip()
+        )
+    for one in state.filesystems:
+        lines.append(f"fs {one.name} {one.metadata} {one.data} active {one.active} standby {one.standby}")
+    lines += [f"note {name} {value}" for name, value in state.notes]
+    lines += [f"check {code}: {words}" for code, words in state.checks]
+    lines += [f"pgs {name} {count}" for name, count in state.pgs]
+    lines.append(f"degraded {state.degraded} misplaced {state.misplaced}")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_recorded_answers(name: str, golden: Golden) -> None:
+    golden.check(f"kinds/answers/{name}.txt", text(kind.parse(recorded(name), 7.0)))
+
+
+def test_there_are_recorded_answers() -> None:
+    assert "formed" in RECORDED
+
+
+def test_without_a_manager_usage_and_gateways_are_not_known() -> None:
+    whole = kind.parse(recorded("formed"), 7.0)
+    state = kind.parse(recorded("formed")[: len(QUESTIONS)], 7.0)
+    assert whole.gateways and not state.gateways
+    assert all(osd.pgs is None and osd.size == 0 for osd in state.osds)
+    assert replace(state, osds=whole.osds, gateways=whole.gateways) == whole
+
+
+def test_a_manager_that_does_not_answer_is_no_error() -> None:
+    answers = recorded("formed")
+    answers[-1] = MonAnswer(code=110, status="timed out")
+    assert all(osd.pgs is None for osd in kind.parse(answers, 7.0).osds)
+
+
+def test_questions_go_to_the_manager_only_when_there_is_one() -> None:
+    state = kind.parse(recorded("formed"), 7.0)
+    assert len(kind.questions()) == len(kind.questions(replace(state, managers=()))) == len(QUESTIONS)
+    asked = kind.questions(state)
+    assert asked == (*kind.questions(), *kind.manager_questions())
+    assert [one.manager for one in asked].count(True) == 1
+    assert all(not one.payload and not one.secret for one in asked)
+
+
+def test_a_manager_that_is_not_available_yet_is_none() -> None:
+    answers = recorded("formed")
+    said = json.loads(answers[0].output)
+    said["mgrmap"]["available"] = False
+    answers[0] = replace(answers[0], output=json.dumps(said))
+    assert kind.parse(answers, 7.0).managers == ()
+
+
+def test_shadows_of_classes_are_no_buckets() -> None:
+    state = kind.parse(recorded("formed"), 7.0)
+    assert BucketState(name="default", level="root", parent="") in state.buckets
+    assert not [one for one in state.buckets if "~" in one.name]
+
+
+def _error(answers: list[MonAnswer]) -> None:
+    answers[2] = MonAnswer(code=13, status="access denied")
+
+
+def _no_json(answers: list[MonAnswer]) -> None:
+    answers[0] = replace(answers[0], output="HEALTH_OK")
+
+
+def _too_few(answers: list[MonAnswer]) -> None:
+    del answers[3:]
+
+
+def _other(answers: list[MonAnswer]) -> None:
+    answers[3] = replace(answers[3], output='{"osds": 3}')
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (_error, "'mgr metadata' was answered with error 13: access denied"),
+        (_no_json, "the answer to 'status' is no JSON: 'HEALTH_OK'"),
+        (_too_few, "3 answers to 8 questions"),
+        (_other, "not what was expected"),
+    ],
+)
+def test_what_can_not_be_read_is_named(spoil: Callable[[list[MonAnswer]], None], words: str) -> None:
+    answers = recorded("formed")
+    spoil(answers)
+    with pytest.raises(AnswerError, match=words.replace("(", r"\(")):
+        kind.parse(answers, 7.0)
+
+
+def test_nothing_else_is_raised_for_any_json() -> None:
+    """Whatever one answer is, it is read or named."""
+    whole: list[Any] = [None, [], {}, 3, "x", [1], {"nodes": [1]}]
+    for index in range(len(QUESTIONS)):
+        for odd in whole:
+            answers = recorded("formed")
+            answers[index] = replace(answers[index], output=json.dumps(odd))
+            try:
+                kind.parse(answers, 7.0)
+            except AnswerError:
+                continue
