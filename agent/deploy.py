@@ -24,17 +24,14 @@ Environment=PYTHONPATH={HOME} PYTHONDONTWRITEBYTECODE=1
 ExecStart=/usr/bin/python3 -m agent --installed
 Restart=always
 RestartSec=10
-# It reads raw disks and firmware tables, so it stays root; it writes nothing.
-ProtectSystem=strict
-ProtectHome=yes
-PrivateTmp=yes
-ProtectKernelTunables=yes
-ProtectControlGroups=yes
+# It reads raw disks and firmware tables, so it stays root; it writes by signed orders only. No ProtectSystem, PrivateTmp
+# or other option that gives it a mount namespace of its own: what `ceph-volume lvm activate` mounts for an OSD must be
+# seen by the OSD's own unit. AF_ALG is the kernel's cryptography, for cryptsetup.
 RestrictNamespaces=yes
+RestrictRealtime=yes
 RestrictSUIDSGID=yes
 LockPersonality=yes
-MemoryDenyWriteExecute=no
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET AF_ALG
 UMask=0077
 
 [Install]

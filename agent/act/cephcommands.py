@@ -50,7 +50,7 @@ def send(commands: Sequence[MonCommand], *, entity: str = CLIENT_ADMIN, keyring:
     ]
     options = {"keyring": str(keyring)} if keyring else {}
     task = {"do": "commands", "entity": entity, "options": options, "commands": items}
-    said = talk(task, timeout=60.0 + 60.0 * len(items))
+    said = talk(task, timeout=120.0 + 60.0 * len(items))
     return [MonAnswer(**answer) for answer in said["answers"]]
 
 

@@ -19,8 +19,8 @@ AIO_MAX = 1_048_576
 AIO_PATH = Path("/proc/sys/fs/aio-max-nr")
 """65536, the kernel's default, is used up by the 33rd OSD (measured); Debian's ceph-osd asks for as much as we do."""
 SYSCTL = Path("/etc/sysctl.d/90-rackseed-ceph.conf")
-SMALLEST_MEMORY = 2 * 2**30
-"""``osd_memory_target`` below 2 GiB is not recommended (Ceph's documentation), and a mon wants as much."""
+SMALLEST_MEMORY = 2**30
+"""Below it, neither a mon nor an OSD stays up. What a machine needs to be good is the planner's business (`ceph.md` §4)."""
 
 PROGRAMS = {
     "": ("ceph", "ceph-authtool"),

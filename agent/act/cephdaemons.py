@@ -25,6 +25,8 @@ DAEMON = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 ANSWER_LIMIT = 16 * 2**20
 SOCKET_PATIENCE = 10.0
 POLL = 0.3
+GRACE = 12.0
+"""Seconds in which a daemon that fell over may be started again: Ceph's units wait 10 (RestartSec)."""
 
 Tell = Callable[[str, float, str], None]
 """(stage, fraction 0..1, message): also where an order that was withdrawn stops."""
@@ -49,14 +51,19 @@ class Systemd:
     """The units of Debian's packages."""
 
     def start(self, kind: str, daemon: str) -> None:
+        """An OSD is enabled until the next boot only, as ceph-volume does it: then ceph-volume's unit opens its volumes
+        first and starts it. Started by itself at boot, it would fail three times, and not be started for half an hour."""
         name = unit(kind, daemon)
         if kind == "mgr" and cephmgr.drop_in():
             run(["systemctl", "daemon-reload"])
-        run(["systemctl", "reset-failed", name], check=False)  # or StartLimitBurst refuses it for half an hour
-        run(["systemctl", "enable", "--now", name], timeout=180)
+        run(["systemctl", "reset-failed", name], check=False)  # or StartLimitBurst refuses it
+        how = ["--runtime"] if kind == "osd" else []
+        run(["systemctl", "enable", *how, "--now", name], timeout=300)
 
     def stop(self, kind: str, daemon: str) -> None:
-        run(["systemctl", "disable", "--now", unit(kind, daemon)], timeout=300)
+        name = unit(kind, daemon)
+        run(["systemctl", "disable", "--runtime", name], check=False)
+        run(["systemctl", "disable", "--now", name], timeout=300)
 
     def running(self, kind: str, daemon: str) -> bool:
         return run(["systemctl", "is-active", "--quiet", unit(kind, daemon)], check=False).code == 0
@@ -114,15 +121,16 @@ def start_and_wait(
 ) -> None:
     """``ready`` says what is still missing (empty: nothing). Raises `CephError` when it dies or is not ready in time."""
     daemons.start(kind, daemon)
-    end, deaths = time.monotonic() + seconds, 0
+    end, alive = time.monotonic() + seconds, time.monotonic()
     while True:
         missing = ready()
         if not missing:
             return
-        deaths = 0 if daemons.running(kind, daemon) else deaths + 1
-        if deaths > 10:
+        now = time.monotonic()
+        alive = now if daemons.running(kind, daemon) else alive
+        if now - alive > GRACE:
             raise CephError(f"{kind}.{daemon} does not stay up: {last_words(kind, daemon)}")
-        if time.monotonic() > end:
+        if now > end:
             raise CephError(f"{kind}.{daemon} runs, but after {seconds:g} s {missing}")
         tell(f"{kind}.{daemon}", 0.8, "")
         time.sleep(POLL)

@@ -79,7 +79,8 @@ def data_folder(kind: str, daemon: str) -> Path:
 
 def make_folder(path: Path, owner: Owner, mode: int = 0o750) -> None:
     """With missing parents; owner and mode are put right when the folder is there."""
-    path.mkdir(parents=True, exist_ok=True)
+    make_parents(path)
+    path.mkdir(exist_ok=True)
     status = path.stat()
     if (status.st_uid, status.st_gid) != (owner.uid, owner.gid):
         os.chown(path, owner.uid, owner.gid)
@@ -87,12 +88,20 @@ def make_folder(path: Path, owner: Owner, mode: int = 0o750) -> None:
         path.chmod(mode)
 
 
+def make_parents(path: Path) -> None:
+    """Folders above it that are missing, readable by all: the agent's unit has a umask that would forbid that."""
+    for folder in reversed(path.parents):
+        if not folder.exists():
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o755)
+
+
 def write(path: Path, content: str, *, mode: int, owner: Owner | None = None) -> bool:
     """Whether something had to be written. ``owner`` None leaves it to root. Raises OSError."""
     wanted, data = owner or Owner(uid=0, gid=0), content.encode()
     if _is_so(path, data, mode, wanted):
         return False
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_parents(path)
     fresh = path.with_name(f".{path.name}.rackseed")
     fresh.unlink(missing_ok=True)
     fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

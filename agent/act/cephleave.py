@@ -22,10 +22,12 @@ from agent.wire import DeviceGrant, Disk
 
 
 def stop(errand: Errand) -> str:
-    """Its data stay."""
+    """Its data stay. An OSD on volumes would be activated again by ceph-volume's own unit at the next boot."""
     kind, daemon = named(errand)
     if errand.daemons.running(kind, daemon):
         errand.tell("stop", 0.3, f"{kind}.{daemon}")
+    if kind == "osd":
+        _disable_activation(daemon, [_runs_as(daemon)])
     daemons.stop(errand.daemons, kind, daemon)
     return f"{kind}.{daemon} is stopped, its data stay"
 
@@ -68,15 +70,19 @@ def _check_granted(errand: Errand, folder: Path) -> None:
 
 
 def forget_osd(number: str, uuids: Sequence[str]) -> None:
-    """Its folder, and the unit that would activate it at boot. What is encrypted is closed."""
+    """Its folder, and the unit that would activate it at boot."""
     folder = files.data_folder("osd", number)
-    if Path("/run/systemd/system").is_dir():
-        for uuid in filter(None, uuids):
-            run(["systemctl", "disable", f"ceph-volume@lvm-{number}-{uuid}.service"], check=False)
+    _disable_activation(number, uuids)
     if folder.is_mount():
         run(["umount", str(folder)])
     if folder.is_dir():
         shutil.rmtree(folder)
+
+
+def _disable_activation(number: str, uuids: Sequence[str]) -> None:
+    if Path("/run/systemd/system").is_dir():  # as sd_booted(3) asks
+        for uuid in filter(None, uuids):
+            run(["systemctl", "disable", f"ceph-volume@lvm-{number}-{uuid}.service"], check=False)
 
 
 # ---------------------------------------------------------------- zap

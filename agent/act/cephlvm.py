@@ -71,7 +71,7 @@ class Lvm:
         for place in places:
             if place.group:
                 run(["vgchange", "--activate", "y", place.group])
-        run(["ceph-volume", "lvm", "activate", str(osd.number), osd.uuid], timeout=300)
+        run(["ceph-volume", "lvm", "activate", str(osd.number), osd.uuid], timeout=900)
 
 
 def _tag(osd: OsdOrder, fsid: str, keys: Keys, volumes: dict[Use, Volume]) -> None:

@@ -46,6 +46,5 @@ def drop_in() -> bool:
     facts = environment(FOLDER)
     if not facts:
         return False
-    FOLDER.chmod(0o755)
     lines = "".join(f"Environment={name}={value}\n" for name, value in facts.items())
     return files.write(DROP_IN, f"# Written by rackseed, see {FOLDER}/bcrypt.py\n[Service]\n{lines}", mode=0o644)

@@ -6,6 +6,7 @@ import ipaddress
 import os
 import re
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,8 +21,9 @@ from agent.errors import CephError
 from agent.run import run
 from agent.wire import CephOrder
 
-FIRST_PATIENCE, JOIN_PATIENCE = 60.0, 600.0
+FIRST_PATIENCE, JOIN_PATIENCE = 180.0, 900.0
 """Seconds until the first answers; until another has copied the store of the others, which may have gigabytes."""
+KNOCK = 2.0
 MON, V2, V1 = "mon.", 3300, 6789
 AS_CEPH = ("--setuser", "ceph", "--setgroup", "ceph")
 EMPTY_NAMES = frozenset({"keyring", "kv_backend", "done", "systemd", "sysvinit", "upstart", "external_log_to"})
@@ -37,6 +39,8 @@ def make(order: CephOrder, secrets: Callable[[str], str], agents: Daemons, tell:
     folder = files.data_folder("mon", order.daemon)
     configure.write(order, secrets, beside=folder)
     was = _state(order, folder, agents)
+    if not was and not order.monitors:
+        _check_alone(order)
     if not was:
         tell("monitor", 0.2, f"making mon.{order.daemon}")
         _make_store(order, folder, secrets)
@@ -67,6 +71,32 @@ def _state(order: CephOrder, folder: Path, agents: Daemons) -> bool:
             f"move {folder} away"
         )
     return True
+
+
+def _check_alone(order: CephOrder) -> None:
+    """A very first monitor beside others that answer would be a second cluster of the same name. Raises `CephError`."""
+    ports = dict(reversed(hosts_of(configure.settings(order).get("mon_host", ""))))
+    for host, port in ports.items():  # the first port of each: a machine that is off costs its time-out
+        if host == order.address:
+            continue
+        try:
+            with socket.create_connection((host, port), timeout=KNOCK):
+                pass
+        except OSError:
+            continue
+        raise CephError(
+            f"{host}:{port} answers: the cluster has monitors already, a first one beside them would be another cluster. "
+            f"Is mon.{order.daemon} to join them? plan again"
+        )
+
+
+def hosts_of(text: str) -> list[tuple[str, int]]:
+    """Of a ``mon_host``: ``[v2:10.0.0.1:3300,v1:10.0.0.1:6789]`` …, or addresses with commas or spaces between."""
+    full = re.findall(r"v[12]:(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):(\d+)", text)
+    if full:
+        return [(six or four, int(port)) for six, four, port in full]
+    words = [word.strip("[]") for word in text.replace(",", " ").split()]
+    return [(word, V2) for word in words if word]
 
 
 def store_fsid(daemon: str, folder: Path) -> str:
@@ -103,7 +133,9 @@ def _make_store(order: CephOrder, folder: Path, secrets: Callable[[str], str]) -
         making.mkdir(mode=0o750)
         os.chown(making, ceph.uid, ceph.gid)
         where = ["--mon-data", str(making), "--monmap", str(monmap), "--keyring", str(keyring)]
-        done = run(["ceph-mon", "--mkfs", "-i", order.daemon, "--fsid", order.fsid, *where, *AS_CEPH], check=False)
+        done = run(
+            ["ceph-mon", "--mkfs", "-i", order.daemon, "--fsid", order.fsid, *where, *AS_CEPH], check=False, timeout=300
+        )
     if done.code != 0 or not (making / "store.db").is_dir():
         said = done.stderr.strip()[-400:] or f"it ended with {done.code} without a word"
         raise CephError(f"`ceph-mon --mkfs` made no store: {said}; does {order.address} fit public_network?")
@@ -115,7 +147,7 @@ def _make_store(order: CephOrder, folder: Path, secrets: Callable[[str], str]) -
 def _fetch_map(order: CephOrder, keyring: Path, monmap: Path) -> None:
     hosts = ",".join(vector(item) for item in order.monitors)
     argv = ["ceph", "--name", MON, "--keyring", str(keyring), "--mon-host", hosts, "--connect-timeout", "30"]
-    run([*argv, "mon", "getmap", "-o", str(monmap)], timeout=60)
+    run([*argv, "mon", "getmap", "-o", str(monmap)], timeout=180)
     found = re.search(r"^fsid (\S+)$", run(["monmaptool", "--print", str(monmap)]).stdout, re.MULTILINE)
     if not found or found[1] != order.fsid:
         raise CephError(f"the monitors at {', '.join(order.monitors)} are of cluster {found[1] if found else '?'}")

@@ -21,13 +21,13 @@ from agent.act import cephfiles as files
 from agent.act import cephkeyrings as keyrings
 from agent.act.cephdaemons import Daemons, Tell
 from agent.act.cepherrand import Errand
-from agent.act.cephguard import Claim, Found, Use, Verdict
+from agent.act.cephguard import SLACK, Claim, Found, Use, Verdict
 from agent.errors import CephError, DiskRefusedError, OrderRefusedError
 from agent.run import run
-from agent.wire import CephOrder, Disk, MonAnswer, OsdOrder
+from agent.wire import CephOrder, DeviceGrant, Disk, MonAnswer, OsdOrder
 
 EXISTS = 17
-BOOT_PATIENCE = 120.0
+BOOT_PATIENCE = 300.0
 
 
 class Known(StrEnum):
@@ -87,13 +87,13 @@ def make(errand: Errand, backend: Backend) -> str:
         _check_running(osd, order.fsid)
         return f"osd.{number} ({osd.uuid}) runs"
     tell("judge", 0.05, "")
-    places = judged(errand, backend)
+    places = judged(errand, osd, backend)
     known = registered(osd)
     data = places[0]
     complete = data.found in {Found.OWN, Found.SHARED} and backend.complete(osd, order.fsid, data)
     _agree(osd, known, complete, places)
     if not complete:
-        _erase_fresh(places, errand, backend)
+        places = _erase_fresh(places, errand, backend)
         tell("register", 0.3, f"osd.{number} is {osd.uuid}")
         keys = register(osd, known)
         tell("make", 0.4, f"making osd.{number} on {data.disk.path}")
@@ -118,16 +118,29 @@ def _checked(order: CephOrder) -> OsdOrder:
         raise OrderRefusedError(
             f"the grant for the data disk is for OSD {osd.data.osd_uuid or '(none)'}, not {osd.uuid}"
         )
-    if osd.backend == "raw" and (osd.encrypted or any(grant.shared for grant in grants)):
-        raise OrderRefusedError("without LVM an OSD takes whole disks and can't be encrypted: use the backend lvm")
+    if osd.backend == "raw":
+        osd = _whole(osd)
+        if osd.encrypted or any(grant is not None and grant.shared for grant in (osd.data, osd.db, osd.wal)):
+            raise OrderRefusedError("without LVM an OSD takes whole disks and can't be encrypted: use the backend lvm")
     return osd
 
 
-def claims(errand: Errand) -> list[tuple[Claim, int]]:
+def _whole(osd: OsdOrder) -> OsdOrder:
+    """A device of which one OSD takes everything is shared with nobody."""
+
+    def alone(grant: DeviceGrant, size: int) -> DeviceGrant:
+        return replace(grant, shared=grant.shared and 0 < size < grant.size - SLACK)
+
+    return replace(
+        osd,
+        data=alone(osd.data, osd.data_size),
+        db=osd.db and alone(osd.db, osd.db_size),
+        wal=osd.wal and alone(osd.wal, osd.wal_size),
+    )
+
+
+def claims(errand: Errand, osd: OsdOrder) -> list[tuple[Claim, int]]:
     """Data first; each with the bytes that are wanted of it."""
-    osd = errand.order.osd
-    if osd is None:
-        return []
     uses = ((Use.DATA, osd.data, osd.data_size), (Use.DB, osd.db, osd.db_size), (Use.WAL, osd.wal, osd.wal_size))
     made: list[tuple[Claim, int]] = []
     for use, grant, size in uses:
@@ -145,11 +158,11 @@ def claims(errand: Errand) -> list[tuple[Claim, int]]:
     return made
 
 
-def judged(errand: Errand, backend: Backend) -> list[Place]:
+def judged(errand: Errand, osd: OsdOrder, backend: Backend) -> list[Place]:
     """Raises `DiskRefusedError`: then nothing was written anywhere."""
     present, free = errand.disks(), backend.free()
     places: list[Place] = []
-    for claim, size in claims(errand):
+    for claim, size in claims(errand, osd):
         verdict = cephguard.judge(claim, present, free)
         disk, found = cephdisks.accepted(verdict)
         places.append(Place(claim=claim, disk=disk, found=found, group=verdict.group, size=size))
@@ -175,7 +188,9 @@ def _agree(osd: OsdOrder, known: Known, complete: bool, places: Sequence[Place])
         )
 
 
-def _erase_fresh(places: Sequence[Place], errand: Errand, backend: Backend) -> None:
+def _erase_fresh(places: Sequence[Place], errand: Errand, backend: Backend) -> list[Place]:
+    """The places as they are afterwards: a group that lay on an erased disk is gone."""
+
     def again(claim: Claim, disk: Disk) -> Verdict:
         now = replace(claim, begun=cephdisks.is_noted(claim))
         verdict = cephguard.judge_content(now, disk, backend.free())
@@ -183,14 +198,16 @@ def _erase_fresh(places: Sequence[Place], errand: Errand, backend: Backend) -> N
             raise DiskRefusedError(f"content-changed: {disk.path} changed after the first look; ask again")
         return verdict
 
-    for place in places:
-        if place.found is Found.FRESH:
-            errand.tell("erase", 0.1, f"{place.disk.path} for {place.claim.use}")
-            if place.group:
-                cephvolumes.dissolve(place.group, place.disk)
-            with cephdisks.opened(place.claim, errand.disks, again) as (device, disk):
-                cephdisks.note(place.claim)
-                cephdisks.erase(place.claim, device, disk, again)
+    fresh = [place for place in places if place.found is Found.FRESH]
+    for place in fresh:
+        if place.group:
+            cephvolumes.dissolve(place.group, place.disk)
+    for place in fresh:
+        errand.tell("erase", 0.1, f"{place.disk.path} for {place.claim.use}")
+        with cephdisks.opened(place.claim, errand.disks, again) as (device, disk):
+            cephdisks.note(place.claim)
+            cephdisks.erase(place.claim, device, disk, again)
+    return [replace(place, group="") if place.found is Found.FRESH else place for place in places]
 
 
 # ---------------------------------------------------------------- the monitors' half
@@ -261,7 +278,7 @@ def _purge_new(osd: OsdOrder) -> None:
 def monmap(path: Path) -> None:
     entity, keyring = credentials()
     argv = ["ceph", "--name", entity, "--keyring", str(keyring), "--connect-timeout", "30"]
-    run([*argv, "mon", "getmap", "-o", str(path)], timeout=60)
+    run([*argv, "mon", "getmap", "-o", str(path)], timeout=180)
 
 
 # ---------------------------------------------------------------- the daemon

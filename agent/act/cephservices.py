@@ -17,7 +17,7 @@ from agent.run import CommandError, run
 from agent.wire import ObjectStore
 
 PROGRAMS = {"mgr": "ceph-mgr", "mds": "ceph-mds", "rgw": "radosgw"}
-PATIENCE = 120.0
+PATIENCE = 300.0
 GATEWAY_PORT = 7480
 ENOENT, EINVAL = 2, 22
 NO_USER = "no user info saved"
@@ -97,7 +97,7 @@ def endpoint(address: str) -> tuple[str, int]:
 def _admin(*words: str) -> Any:
     """None when it says that there is no such thing."""
     try:
-        done = run(["radosgw-admin", *words, "--format", "json"], check=False, timeout=180)
+        done = run(["radosgw-admin", *words, "--format", "json"], check=False, timeout=600)
     except CommandError as error:  # its text would hold all arguments, with a secret key among them
         said = f"`radosgw-admin {' '.join(words[:2])}` does not end: do the object pools' placement groups work?"
         raise CephError(said) from (None if any("--secret-key" in word for word in words) else error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from agent.act.cephguard import SLACK, Claim
@@ -73,7 +74,7 @@ def make_group(claim: Claim, disk: Disk, group: str) -> str:
     if group:
         run(["vgchange", "--activate", "y", group])
         return group
-    physical = [row for row in _report("pvs", "pv_name,pv_uuid,vg_name") if row["pv_name"] == disk.path]
+    physical = [row for row in _report("pvs", "pv_name,pv_uuid,vg_name") if _is_same(str(row["pv_name"]), disk.path)]
     if not physical:
         run(["pvcreate", "--yes", "--norestorefile", "--uuid", claim.volume, disk.path])
     elif str(physical[0]["pv_uuid"]).lower() != claim.volume or physical[0]["vg_name"]:
@@ -119,7 +120,7 @@ def dissolve(group: str, disk: Disk) -> None:
     """Take a whole group down that lies on this one disk, if nothing of it is open. Raises `DiskRefusedError`."""
     others = [row for row in _report("pvs", "pv_name,vg_name") if row["vg_name"] == group]
     paths = sorted(str(row["pv_name"]) for row in others)
-    if paths != [disk.path]:
+    if len(paths) != 1 or not _is_same(paths[0], disk.path):
         raise DiskRefusedError(
             f"in-use: volume group {group} lies on {', '.join(paths) or 'nothing'}, not on {disk.path} alone"
         )
@@ -127,6 +128,16 @@ def dissolve(group: str, disk: Disk) -> None:
     if busy:
         raise DiskRefusedError(f"in-use: {', '.join(busy)} on {disk.path} is open: an OSD runs on it, or it is mounted")
     run(["vgchange", "--activate", "n", group])
+
+
+def _is_same(one: str, other: str) -> bool:
+    """Whether two names are one device: LVM may prefer another of its names."""
+    if one == other:
+        return True
+    try:
+        return Path(one).stat().st_rdev == Path(other).stat().st_rdev
+    except OSError:
+        return False
 
 
 def named(kind: str, uuid: str) -> str:

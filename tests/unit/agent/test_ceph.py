@@ -2,41 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import os
-import socket
-import struct
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agent import deploy
 from agent.act import (
     ceph,
-    cephcommands,
     cephconfigure,
-    cephdaemons,
     cephfiles,
     cephkeyrings,
-    cephmonitors,
-    cephservices,
 )
 from agent.act.actions import ImageActions
-from agent.act.cephs3 import S3
-from agent.errors import CephAnswerError, CephError, OrderRefusedError
+from agent.errors import CephError, OrderRefusedError
 from agent.orders import Gate
 from agent.patience import Patience
-from agent.run import CommandError
 from agent.wire import (
     CephAction,
     CephOrder,
     ConfigFile,
     DeviceGrant,
-    MonAnswer,
-    MonCommand,
     Order,
     OrderKind,
     OsdOrder,
@@ -48,6 +37,8 @@ from agent.wire import (
 
 FSID, OTHER = "6e1f7c52-34a8-4a57-9d0e-0f5a3a0e8f11", "6e1f7c52-34a8-4a57-9d0e-0f5a3a0e8f12"
 OSD = "00000000-0000-4000-8000-000000000001"
+KEY = "AQD3bgdrAAAAABAAuEXSPXnbSuten4CpGXmTQQ=="
+"""A cephx key that opens nothing."""
 GRANT = DeviceGrant(
     machine="m1", plan="p1", serial="S1", wwn="", model="M", size=10**12, fingerprint="f" * 64, osd_uuid=OSD
 )
@@ -157,7 +148,7 @@ def test_the_agent_image_makes_no_ceph() -> None:
         (osd_order(db=GRANT), "two uses"),
         (osd_order(replace(GRANT, osd_uuid="")), "not 0000"),
         (osd_order(backend="raw", encrypted=True), "can't be encrypted"),
-        (osd_order(backend="raw", db=replace(GRANT, serial="S2", shared=True)), "whole disks"),
+        (osd_order(backend="raw", db=replace(GRANT, serial="S2", shared=True), db_size=10**9), "whole disks"),
         (CephOrder(action=CephAction.CHECK, fsid=FSID), "names no pool"),
         (CephOrder(action=CephAction.CHECK, fsid=FSID, check="x", service="tape"), "tape"),
     ],
@@ -237,13 +228,34 @@ def test_a_secret_file_is_replaced_whole(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_what_daemons_read_is_readable_under_the_units_umask(tmp_path: Path) -> None:
+    me, before = cephfiles.Owner(uid=os.getuid(), gid=os.getgid()), os.umask(0o077)
+    try:
+        cephfiles.write(tmp_path / "a/b/stub.py", "x", mode=0o644, owner=me)
+        cephfiles.make_folder(tmp_path / "c/d", me, 0o750)
+    finally:
+        os.umask(before)
+    modes = {name: (tmp_path / name).stat().st_mode & 0o777 for name in ("a", "a/b", "a/b/stub.py", "c", "c/d")}
+    assert modes == {"a": 0o755, "a/b": 0o755, "a/b/stub.py": 0o644, "c": 0o755, "c/d": 0o750}
+
+
+def test_the_agents_unit_shares_the_mounts_of_the_machine() -> None:
+    """An OSD's folder is a mount that its own unit must see (systemd.exec(5): these options unshare the namespace)."""
+    words = ("ProtectSystem", "ProtectHome", "PrivateTmp", "ProtectKernel", "ProtectControlGroups", "PrivateMounts")
+    lines = [line for line in deploy.UNIT.splitlines() if line and not line.startswith("#")]
+    assert not [
+        line for line in lines if line.startswith((*words, "ReadOnlyPaths", "InaccessiblePaths", "PrivateDevices"))
+    ]
+    assert any("AF_ALG" in line for line in lines)
+
+
 @pytest.mark.parametrize(
     ("entity", "key", "caps"),
     [
-        ("client.admin]\n[mon.", cephkeyrings.new_key(), ()),
+        ("client.admin]\n[mon.", KEY, ()),
         ("client.admin", "no base64!", ()),
         ("client.admin", "c2hvcnQ=", ()),
-        ("client.admin", cephkeyrings.new_key(), (("mon", 'allow *"\n[x]'),)),
+        ("client.admin", KEY, (("mon", 'allow *"\n[x]'),)),
     ],
 )
 def test_a_keyring_can_not_be_broken_out_of(entity: str, key: str, caps: tuple[tuple[str, str], ...]) -> None:
@@ -255,255 +267,3 @@ def test_a_keyring_can_not_be_broken_out_of(entity: str, key: str, caps: tuple[t
 def test_missing_programs_name_their_packages() -> None:
     with pytest.raises(CephError, match=r"ceph-no-such.*install ceph-no-such"):
         cephfiles.need_programs(["sh", "ceph-no-such"])
-
-
-@pytest.mark.parametrize(
-    ("address", "vector", "shown"),
-    [
-        ("10.0.0.1", "[v2:10.0.0.1:3300,v1:10.0.0.1:6789]", "10.0.0.1:6789/0"),
-        ("fd00::1", "[v2:[fd00::1]:3300,v1:[fd00::1]:6789]", "[fd00::1]:6789/0"),
-    ],
-)
-def test_addresses_of_monitors(address: str, vector: str, shown: str) -> None:
-    assert cephmonitors.vector(address) == vector
-    assert str(cephmonitors.host_of(shown)) == address
-    assert cephmonitors.host_of("10.0.0.12:6789/0") != cephmonitors.host_of("10.0.0.1:6789/0")
-    assert cephmonitors.host_of("-") is None
-
-
-# ---------------------------------------------------------------- monitors that are there already
-
-
-def test_half_a_monitor_is_thrown_away_and_a_strange_folder_is_not(home: Path) -> None:
-    order = CephOrder(action=CephAction.MON, fsid=FSID, daemon="n1")
-    folder = home / "lib/mon/ceph-n1"
-    folder.mkdir(parents=True)
-    (folder / "keyring").write_text("")
-    (home / "lib/mon/.ceph-n1.making/store.db").mkdir(parents=True)
-    assert not cephmonitors._state(order, folder, NoDaemons())
-    assert not folder.exists() and not (home / "lib/mon/.ceph-n1.making").exists()
-    folder.mkdir()
-    (folder / "notes.txt").write_text("mine")
-    with pytest.raises(CephError, match=r"notes\.txt"):
-        cephmonitors._state(order, folder, NoDaemons())
-    assert (folder / "notes.txt").exists()
-
-
-def test_a_monitor_of_another_cluster_is_refused_by_name(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    order = CephOrder(action=CephAction.MON, fsid=FSID, daemon="n1")
-    folder = home / "lib/mon/ceph-n1"
-    (folder / "store.db").mkdir(parents=True)
-    monkeypatch.setattr(cephmonitors, "store_fsid", lambda daemon, place: OTHER)
-    with pytest.raises(CephError, match=OTHER):
-        cephmonitors._state(order, folder, NoDaemons())
-    assert folder.exists()
-
-
-def status(**changes: Any) -> dict[str, Any]:
-    mons = [{"name": "n1", "public_addr": "10.0.0.1:6789/0"}]
-    return {"state": "leader", "rank": 0, "quorum": [0], "monmap": {"fsid": FSID, "mons": mons}, **changes}
-
-
-@pytest.mark.parametrize(
-    ("said", "missing"),
-    [
-        (None, "does not answer"),
-        (status(quorum=[1, 2], state="probing"), "probing"),
-        (status(rank=-1, monmap={"fsid": FSID, "mons": []}), "not in the quorum"),
-        (status(), ""),
-    ],
-)
-def test_a_monitor_counts_when_it_is_in_the_quorum(said: Any, missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cephdaemons, "answer", lambda kind, daemon, prefix: said)
-    order = CephOrder(action=CephAction.MON, fsid=FSID, daemon="n1", address="10.0.0.1")
-    found = cephmonitors.missing(order)
-    assert (missing in found) if missing else found == ""
-
-
-@pytest.mark.parametrize(
-    ("order_address", "said", "words"),
-    [("10.0.0.1", status(monmap={"fsid": OTHER}), OTHER), ("10.0.0.10", status(), "announces")],
-)
-def test_a_monitor_elsewhere_is_an_error(
-    order_address: str, said: Any, words: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cephdaemons, "answer", lambda kind, daemon, prefix: said)
-    with pytest.raises(CephError, match=words):
-        cephmonitors.missing(CephOrder(action=CephAction.MON, fsid=FSID, daemon="n1", address=order_address))
-
-
-# ---------------------------------------------------------------- daemons
-
-
-@pytest.fixture
-def socket_of(tmp_path: Path) -> Iterator[Callable[[bytes], Path]]:
-    """An admin socket that answers one request as it is told, over a real Unix socket."""
-    servers: list[socket.socket] = []
-    threads: list[threading.Thread] = []
-
-    def make(answer: bytes) -> Path:
-        path = tmp_path / f"{len(servers)}.asok"
-        server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        server.bind(str(path))
-        server.listen(1)
-        servers.append(server)
-
-        def serve() -> None:
-            link, _ = server.accept()
-            with link:
-                asked = b""
-                while not asked.endswith(b"\0"):
-                    asked += link.recv(4096)
-                assert json.loads(asked[:-1])["prefix"] == "mon_status"
-                link.sendall(answer)
-
-        threads.append(threading.Thread(target=serve, daemon=True))
-        threads[-1].start()
-        return path
-
-    yield make
-    for thread, server in zip(threads, servers, strict=True):
-        thread.join(5)
-        server.close()
-
-
-def test_the_admin_socket_speaks(socket_of: Callable[[bytes], Path]) -> None:
-    body = b'{"state": "leader"}'
-    path = socket_of(struct.pack(">I", len(body)) + body)
-    assert cephdaemons.ask_socket(path, "mon_status") == {"state": "leader"}
-
-
-@pytest.mark.parametrize(
-    ("raw", "error"),
-    [
-        (b"", OSError),
-        (struct.pack(">I", 5) + b"{}", OSError),
-        (struct.pack(">I", 2) + b"no", CephError),
-        (struct.pack(">I", 2**31), CephError),
-    ],
-)
-def test_a_broken_admin_socket_is_told(socket_of: Callable[[bytes], Path], raw: bytes, error: type[Exception]) -> None:
-    with pytest.raises(error):
-        cephdaemons.ask_socket(socket_of(raw), "mon_status")
-
-
-def test_units_are_debians() -> None:
-    assert cephdaemons.unit("mon", "n1") == "ceph-mon@n1.service"
-    assert cephdaemons.unit("osd", "3") == "ceph-osd@3.service"
-    assert cephdaemons.unit("rgw", "n1") == "ceph-radosgw@rgw.n1.service"
-    with pytest.raises(CephError):
-        cephdaemons.unit("osd", "3 --now")
-
-
-def test_a_daemon_that_dies_is_reported_with_its_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Dying(NoDaemons):
-        def start(self, kind: str, daemon: str) -> None: ...
-
-    monkeypatch.setattr(cephdaemons, "POLL", 0.0)
-    monkeypatch.setattr(cephdaemons, "last_words", lambda kind, daemon: "it fell over")
-    with pytest.raises(CephError, match="does not stay up: it fell over"):
-        cephdaemons.start_and_wait(Dying(), "mgr", "n1", ready=lambda: "silent", tell=silent, seconds=5)
-
-
-# ---------------------------------------------------------------- commands
-
-
-def command(**changes: Any) -> MonCommand:
-    return MonCommand(command=json.dumps({"prefix": "auth add"}), **changes)
-
-
-def test_secrets_go_into_payloads_and_answers_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    sent: list[MonCommand] = []
-
-    def send(commands: list[MonCommand]) -> list[MonAnswer]:
-        sent.extend(commands)
-        return [MonAnswer(code=0, output="{}"), MonAnswer(code=17, status="exists")]
-
-    monkeypatch.setattr(cephcommands, "send", send)
-    order = CephOrder(
-        action=CephAction.ASK,
-        fsid=FSID,
-        commands=(command(payload="key = {secret}", secret="k"), command(may_fail=(17,))),
-    )
-    message, answers = perform(order, lambda name: f"the-{name}\n")
-    assert [item.payload for item in sent] == ["key = the-k", ""]
-    assert [answer.code for answer in answers] == [0, 17] and "2 commands" in message
-
-
-def test_the_first_failure_ends_it_with_what_was_answered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cephcommands, "send", lambda commands: [MonAnswer(code=0), MonAnswer(code=1, status="not so")])
-    with pytest.raises(CephAnswerError, match="`auth add`: not so") as raised:
-        cephcommands.ask([command(), command(), command()], lambda name: "")
-    assert [answer.code for answer in raised.value.answers] == [0, 1]
-
-
-def test_an_answer_that_does_not_fit_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The whole report must fit into the appliance's limit, as JSON text (quotes grow)."""
-    half = MonAnswer(code=0, output='"' * (cephcommands.ANSWERS_LIMIT // 4))
-    kept = cephcommands.fit([half, half, half])
-    assert [answer.code for answer in kept] == [0, cephcommands.TOO_LARGE]
-    assert len(encode(kept[0])) + len(encode(kept[1])) < 1024 * 1024
-    monkeypatch.setattr(cephcommands, "send", lambda commands: [half, half])
-    with pytest.raises(CephAnswerError, match="ask for less"):
-        cephcommands.ask([command(), command()], lambda name: "")
-
-
-@pytest.mark.parametrize(
-    ("said", "words"),
-    [
-        ('{"missing": "No module named rados"}', "python3-rados"),
-        ('{"error": "TimedOut"}', "monitors up"),
-        ("", "no answer"),
-    ],
-)
-def test_no_cluster_is_said_in_words(said: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cephcommands, "PYTHON", "/bin/echo")
-    real = cephcommands.run
-
-    def fake(argv: list[str], **options: Any) -> Any:
-        return real(["/bin/echo", said], **options)
-
-    monkeypatch.setattr(cephcommands, "run", fake)
-    with pytest.raises(CephError, match=words):
-        cephcommands.talk({"do": "commands", "commands": []}, timeout=10)
-
-
-# ---------------------------------------------------------------- gateways
-
-
-def test_signature_version_4() -> None:
-    """Its fixed parts; that a gateway accepts it is shown in tests/net/agent/test_ceph_osd_on_loop.py."""
-    s3 = S3(host="10.0.0.1", port=7480, access="AKIDEXAMPLE", secret="wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
-    headers = s3.headers("GET", "/bucket/key", b"", 1440938160.0)
-    assert headers["X-Amz-Date"] == "20150830T123600Z"
-    assert headers["Authorization"].startswith(
-        "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/default/s3/aws4_request"
-    )
-    assert headers["Host"] == "10.0.0.1:7480"
-    other = s3.headers("PUT", "/bucket/key", b"", 1440938160.0)
-    assert other["Authorization"] != headers["Authorization"]
-
-
-@pytest.mark.parametrize(
-    ("address", "found"),
-    [
-        ("10.0.0.1", ("10.0.0.1", 7480)),
-        ("10.0.0.1:80", ("10.0.0.1", 80)),
-        ("[fd00::1]:80", ("fd00::1", 80)),
-        ("[fd00::1]", ("fd00::1", 7480)),
-        ("fd00::1", ("fd00::1", 7480)),
-    ],
-)
-def test_addresses_of_gateways(address: str, found: tuple[str, int]) -> None:
-    assert cephservices.endpoint(address) == found
-
-
-def test_a_secret_key_is_not_in_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(argv: list[str], **options: Any) -> Any:
-        raise CommandError(argv, "did not end within 180 s")
-
-    monkeypatch.setattr(cephservices, "run", fail)
-    with pytest.raises(CephError) as raised:
-        cephservices._create("user", "create", "--uid=first", "--secret-key=verysecret")
-    chain = f"{raised.value} {raised.value.__cause__}"
-    assert "verysecret" not in chain and "radosgw-admin user create" in chain
