@@ -7,7 +7,7 @@ from collections import Counter
 from agent.wire import Content
 from appliance.plan.content import describe, is_ours
 from appliance.plan.lint.rule import ERROR, WARNING, Findings, counted, listed, rule
-from appliance.plan.lint.scene import Scene, disk_name
+from appliance.plan.lint.scene import DiskId, Scene, disk_name
 from hwprofiles.values import show_size
 
 SMALLEST = 5 << 30
@@ -42,7 +42,8 @@ def disk_data_and_db(scene: Scene) -> Findings:
 @rule(ERROR, "protect the system disk, or name it in the profile")
 def system_disk_in_ceph(scene: Scene) -> Findings:
     """A system disk, whether it is going to be written or carries our system already, is no OSD and no DB device."""
-    written = {scene.identity(choice.machine, choice) for choice in scene.installed}
+    installed = {scene.identity(step.machine, step.install.disk) for step in scene.installs if step.install}
+    written = installed | ({scene.identity(choice.machine, choice) for choice in scene.erased} - scene.formed.keys())
     starting = {step.machine for step in scene.installs}
     for who, (reference, role) in scene.roles.items():
         if who in written:
@@ -211,11 +212,11 @@ def osd_encryption(scene: Scene) -> Findings:
 @rule(ERROR, "use the disk by one path, or blacklist the others")
 def disk_in_two_machines(scene: Scene) -> Findings:
     """A disk with one serial and WWN is given to one machine: else it is shared storage, and two OSDs would write it."""
-    owners: dict[tuple[str, str], str] = {}
-    twice: dict[tuple[str, str], set[str]] = {}
-    for machine, serial, wwn, _ in scene.roles:
-        if serial and wwn and owners.setdefault((serial, wwn), machine) != machine:
-            twice.setdefault((serial, wwn), {owners[serial, wwn]}).add(machine)
-    for (serial, wwn), found in twice.items():
-        names = listed(map(scene.name, found))
-        yield serial, f"given to {len(found)} machines ({names}) with one serial and one WWN ({wwn})"
+    owners: dict[tuple[str, str], list[DiskId]] = {}
+    for who in scene.roles:
+        if who[1] and who[2]:
+            owners.setdefault((who[1], who[2]), []).append(who)
+    for (serial, wwn), found in owners.items():
+        if len({who[0] for who in found}) > 1:
+            names = listed(scene.name(who[0]) for who in found)
+            yield serial, f"given to {len(found)} machines ({names}) with one serial and one WWN ({wwn})"

@@ -1,11 +1,12 @@
-"""A Ceph is formed while the appliance dies anywhere, and machines lose orders, do them twice or late: in the end it stands as
-planned, each OSD was made once, with its own id, and no machine ever had two orders at once that write."""
+"""A Ceph is formed while the appliance dies anywhere, and machines lose orders, do them twice or late: in the end it
+stands as planned, each OSD was made once, with its own id, and no machine ever had two orders at once."""
 
 from __future__ import annotations
 
 import random
 import shutil
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from tests.unit.engine.cephworld import CephWorld
 from tests.unit.engine.world import World
 
 PROFILE = settings(
-    max_examples=15,
+    max_examples=8,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -93,30 +94,38 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@PROFILE
-@given(
+@dataclass(frozen=True, kw_only=True)
+class Bad:
+    """A bad day: ``trouble`` is how many of the orders go wrong, ``crashes`` where the appliance dies (and at which visit of
+    that point), ``jumps`` how long it takes until it is there again."""
+
+    boxes: int
+    seed: int
+    trouble: float
+    crashes: tuple[tuple[str, int], ...]
+    jumps: tuple[float, ...]
+
+
+DAYS = st.builds(
+    Bad,
     boxes=st.integers(3, 4),
     seed=st.integers(0, 10_000),
     trouble=st.sampled_from((0.0, 0.2, 0.5)),
-    crashes=st.lists(st.tuples(st.sampled_from(POINTS), st.integers(1, 25)), max_size=12),
-    jumps=st.lists(st.sampled_from((0.0, 1.0, 3.0, LEASE + 1.0)), min_size=1, max_size=8),
+    crashes=st.lists(st.tuples(st.sampled_from(POINTS), st.integers(1, 25)), max_size=12).map(tuple),
+    jumps=st.lists(st.sampled_from((0.0, 1.0, 3.0, LEASE + 1.0)), min_size=1, max_size=8).map(tuple),
 )
-def test_it_is_formed_whatever_happens(
-    template: Path,
-    tmp_path: Path,
-    boxes: int,
-    seed: int,
-    trouble: float,
-    crashes: list[tuple[str, int]],
-    jumps: list[float],
-) -> None:
+
+
+@PROFILE
+@given(day=DAYS)
+def test_it_is_formed_whatever_happens(template: Path, tmp_path: Path, day: Bad) -> None:
     folder = tmp_path / "state"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(template, folder)
-    world = CephWorld(folder, boxes=boxes)
-    world.door.trouble, world.door.chance = trouble, random.Random(seed)
+    world = CephWorld(folder, boxes=day.boxes)
+    world.door.trouble, world.door.chance = day.trouble, random.Random(day.seed)
     world.accept()
-    fate = Fate(list(crashes))
+    fate = Fate(list(day.crashes))
     world.use(MortalDoor(world, fate))
     for number in range(5000):
         engine = Mortal(world.tools, registry(), lease=LEASE)
@@ -126,7 +135,7 @@ def test_it_is_formed_whatever_happens(
         except Crash:
             busy = True
         if not busy:
-            world.clock.advance(max(1.0, jumps[number % len(jumps)]))
+            world.clock.advance(max(1.0, day.jumps[number % len(day.jumps)]))
             if world.state != "accepted":
                 break
     again = [row for row in (world.step(step.key) for step in world.steps) if row.state != "done"]
@@ -137,4 +146,4 @@ def test_it_is_formed_whatever_happens(
     assert sorted(world.sim.made) == sorted(uuids.values()), "each OSD once"
     assert world.left() == ()
     lost = sum(job.result.state is DoorState.NONE for job in world.door.jobs)
-    assert trouble or not lost
+    assert day.trouble or not lost

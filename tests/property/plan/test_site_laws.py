@@ -8,10 +8,9 @@ from random import Random
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent.wire import Smart
 from appliance.model.machine import Phase
 from appliance.model.observed import Observed, ObservedMachine
-from appliance.model.plan import DiskFate, Plan, Step, StepKind
+from appliance.model.plan import DiskFate, Plan, StepKind
 from appliance.model.site import EraseGrant, Site
 from appliance.plan.content import is_ours
 from appliance.plan.facts import same_layout
@@ -59,12 +58,6 @@ def make(site: Site, seen: Observed, parent: Plan | None = None) -> Plan:
     return plan(site, PROFILES, seen, parent)
 
 
-def installs(made: Plan) -> list[Step]:
-    """Steps other than those that form Ceph: it can only be formed once its machines are installed (the laws of that are
-    in the tests of its kind)."""
-    return [step for step in made.steps if step.kind is not StepKind.CEPH]
-
-
 def placed(made: Plan) -> dict[str, object]:
     """Everything that stands, by who has it."""
     desired = made.desired
@@ -107,7 +100,7 @@ def test_a_plan_that_was_carried_out_is_followed_by_an_empty_one(made: Fleet) ->
     assert changed_facts(first, made.observed) == ()
     after = fleet.accepted(first, made.observed)
     again = make(made.site, after, first)
-    assert installs(again) == []
+    assert not [step for step in again.steps if step.kind is not StepKind.CEPH], "what is installed may form Ceph now"
     assert same_layout(again.desired, first.desired)
     assert again.changes == bool(again.steps)
 
@@ -121,37 +114,6 @@ def test_a_new_machine_moves_nothing_that_stands(made: Fleet) -> None:
     second = make(made.site, replace(after, machines=(*after.machines, newcomer)), first)
     now = placed(second)
     assert {what: now.get(what) for what in placed(first)} == placed(first)
-
-
-def rebooted(machine: ObservedMachine, random: Random) -> ObservedMachine:
-    """The same hardware after a reboot: other device nodes, links that are still down, nobody heard, other temperatures."""
-    if machine.inventory is None:
-        return machine
-    disks = list(machine.inventory.disks)
-    random.shuffle(disks)
-    paths = [disk.path for disk in machine.inventory.disks]
-    smart = Smart(healthy=True, temperature_celsius=random.randrange(20, 60), power_on_hours=random.randrange(10**5))
-    turned = tuple(replace(disk, path=path, smart=smart) for disk, path in zip(disks, paths, strict=True))
-    nics = tuple(replace(nic, speed=None, carrier=False, neighbours=()) for nic in reversed(machine.inventory.nics))
-    state = replace(machine.machine, boot_nonce="another", last_contact=1e9, generation=machine.machine.generation + 7)
-    memory = replace(machine.inventory.memory, total=machine.inventory.memory.total - 4096)
-    inventory = replace(machine.inventory, disks=turned, nics=nics, memory=memory, kernel="6.12.99")
-    return replace(machine, machine=state, inventory=inventory)
-
-
-@LAWS
-@given(fleets(), st.integers(0, 99))
-def test_a_reboot_of_every_machine_does_not_void_a_plan(made: Fleet, seed: int) -> None:
-    """Planned on Friday, rebooted, applied on Monday; and nothing of it moves when it is planned again afterwards."""
-    random = Random(seed)
-    first = make(made.site, made.observed)
-    monday = replace(made.observed, machines=tuple(rebooted(machine, random) for machine in made.observed.machines))
-    assert changed_facts(first, monday) == ()
-    after = fleet.accepted(first, made.observed)
-    later = replace(after, machines=tuple(rebooted(machine, random) for machine in after.machines))
-    again = make(made.site, later, first)
-    assert installs(again) == []
-    assert same_layout(again.desired, first.desired)
 
 
 def retired(machine: ObservedMachine) -> ObservedMachine:

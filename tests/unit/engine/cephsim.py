@@ -9,8 +9,11 @@ from typing import Any
 
 from agent.cephorder import CephAction, CephOrder, MonAnswer, MonCommand
 from appliance.kinds.ceph.names import MANAGER_POOL
+from appliance.kinds.ceph.questions import QUESTIONS as MONITORS
 from appliance.model.ceph import CephHost, CephLayout
 from appliance.model.cephstate import BucketState, CephState, FilesystemState, OsdState, PoolState
+
+QUESTIONS = (*MONITORS, "osd df")
 
 
 @dataclass
@@ -132,12 +135,89 @@ class CephSim:
         self.rules += [name for name in (text.split()[1] for text in order.rules) if name not in self.rules]
         return answers
 
+    def answers(self) -> dict[str, Any]:
+        """To the questions, as far as they are read, in the shape of 18.2.7's JSON."""
+        state = self.state(0.0)
+        assert state is not None
+        rules = {name: number for number, name in enumerate(self.rules)}
+        pools = {name: number for number, name in enumerate(self.pools, 1)}
+        ids = {name: -number for number, name in enumerate(self.buckets, 1)}
+        health: dict[str, Any] = {"status": "HEALTH_OK", "checks": {}}
+        groups = [{"state_name": name, "count": count} for name, count in state.pgs]
+        nodes: list[dict[str, Any]] = []
+        for name, bucket in self.buckets.items():
+            inside = [ids[other.name] for other in self.buckets.values() if other.parent == name]
+            inside += [osd.number for osd in self.osds.values() if osd.host == name]
+            nodes.append({"id": ids[name], "name": name, "type": bucket.level, "children": inside})
+        nodes += [
+            {"id": osd.number, "name": f"osd.{osd.number}", "type": "osd", "device_class": osd.device_class}
+            for osd in self.osds.values()
+        ]
+        info = {str(n): {"name": name, "state": "up:active"} for n, name in enumerate(self.servers[:1])}
+        systems = [
+            {
+                "mdsmap": {
+                    "fs_name": one.name,
+                    "metadata_pool": pools[one.metadata],
+                    "data_pools": [pools[name] for name in one.data],
+                    "info": info,
+                }
+            }
+            for one in self.systems.values()
+        ]
+        return {
+            "status": {
+                "fsid": state.fsid,
+                "quorum_names": self.monitors,
+                "health": health,
+                "pgmap": {"pgs_by_state": groups},
+            },
+            "mon dump": {"mons": [{"name": name} for name in self.monitors]},
+            "mgr dump": {
+                "active_name": "".join(self.managers[:1]),
+                "standbys": [{"name": n} for n in self.managers[1:]],
+            },
+            "osd dump": {
+                "osds": [
+                    {"osd": osd.number, "uuid": osd.uuid, "up": 1, "in": 1, "weight": 1.0, "state": ["exists", "up"]}
+                    for osd in self.osds.values()
+                ],
+                "pools": [
+                    {
+                        "pool": pools[pool.name],
+                        "pool_name": pool.name,
+                        "size": pool.size,
+                        "min_size": pool.min_size,
+                        "crush_rule": rules[pool.rule],
+                        "pg_num": pool.pg_num,
+                        "application_metadata": {name: {} for name in pool.applications},
+                        "erasure_code_profile": pool.erasure,
+                        "pg_autoscale_mode": pool.autoscale,
+                        "options": {"target_size_ratio": pool.share},
+                    }
+                    for pool in self.pools.values()
+                ],
+            },
+            "osd tree": {"nodes": nodes},
+            "osd crush rule dump": [{"rule_id": number, "rule_name": name} for name, number in rules.items()],
+            "fs dump": {"filesystems": systems, "standbys": [{"name": name} for name in self.servers[1:]]},
+            "service dump": {
+                "services": {
+                    "rgw": {"daemons": {str(n): {"metadata": {"id": name}} for n, name in enumerate(self.gateways)}}
+                }
+            },
+            "config-key dump": {f"rackseed/{key}": value for key, value in self.notes.items()},
+            "osd df": {"nodes": []},
+        }
+
     # ------------------------------------------------------------ commands
 
     def _command(self, command: MonCommand) -> MonAnswer:
         said = json.loads(command.command)
         prefix = said.pop("prefix")
         said.pop("format", None)
+        if not command.payload and prefix in QUESTIONS:
+            return MonAnswer(code=0, output=json.dumps(self.answers()[prefix]))
         name = "on_" + prefix.replace(" ", "_").replace("-", "_")
         act = getattr(self, name, None)
         assert act is not None, f"the simulated Ceph does not know: {prefix} {said}"
@@ -149,7 +229,7 @@ class CephSim:
     def on_config_key_set(self, key: str, val: str) -> None:
         self.notes[key.removeprefix("rackseed/")] = val
 
-    def on_osd_crush_add_bucket(self, name: str, type: str) -> None:  # noqa: A002 - Ceph's word
+    def on_osd_crush_add_bucket(self, name: str, type: str) -> None:
         self.buckets.setdefault(name, BucketState(name=name, level=type, parent=""))
 
     def on_osd_crush_move(self, name: str, args: list[str]) -> None:

@@ -7,19 +7,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.cephorder import CephAction, CephOrder, MonAnswer
-from agent.wire import Environment
+from agent.wire import Environment, Order, Progress, ProgressState
 from appliance.effects.cephdoor import DoorResult, DoorState
 from appliance.effects.clock import FakeClock
 from appliance.engine.engine import Engine
+from appliance.engine.orders import ASK, secret_names
 from appliance.engine.registry import Tools, registry
 from appliance.kinds import ceph
 from appliance.model.ceph import PoolSpec
 from appliance.model.cephstate import CephState
 from appliance.model.machine import MachineEvent
-from appliance.model.plan import Desired, Plan, Step
+from appliance.model.network import AddressLayout, HostNetwork, Plane
+from appliance.model.place import Place
+from appliance.model.plan import Desired, NodeLayout, Plan, Step
+from appliance.operations import orders as operation
+from appliance.operations.context import SYSTEM
+from appliance.operations.secrets import make_keys, secret_for
 from appliance.store import certificates, inventories, lifecycle, machines, plans, steps
 from appliance.store.certificates import CertificateRow, CertificateState
-from appliance.store.database import Store
 from tests.unit.engine.cephsim import CephSim
 from tests.unit.engine.world import World, new_csr, render
 from tests.unit.kinds import scenes
@@ -36,7 +41,7 @@ class Job:
     plan: str
     step: str
     order: CephOrder
-    result: DoorResult = DoorResult(state=DoorState.RUNNING)
+    result: DoorResult = field(default_factory=lambda: DoorResult(state=DoorState.RUNNING))
     due: float = 0.0
     twice: bool = False
     lost: bool = False
@@ -163,14 +168,38 @@ class CephWorld:
     def accept(self, *some: Step, hash_: str = PLAN, parent: str = "") -> None:
         """An accepted plan with these steps (all by default)."""
         wanted = some or self.steps
-        desired = Desired(ceph=self.layout)
+        desired = Desired(ceph=self.layout, nodes=self.nodes())
         plan = Plan(
             hash=hash_, parent=parent, steps=wanted, waits=(), disks=(), allocations=(), facts=(), desired=desired
         )
         with self.store.write() as connection:
             plans.put_draft(connection, plan, lint=(), diff="", made_by="t", made=self.clock.now())
+            make_keys(self.app, connection, SYSTEM, plan)
             plans.accept(connection, hash_, by="t", at=self.clock.now())
             steps.add(connection, hash_, wanted)
+
+    def nodes(self) -> tuple[NodeLayout, ...]:
+        """The layout of the machines' network, as far as Ceph looks."""
+        return tuple(
+            NodeLayout(
+                machine=host.machine,
+                name=host.name,
+                number=index,
+                profile="",
+                place=Place(),
+                network=HostNetwork(
+                    addresses=(
+                        AddressLayout(
+                            network=self.layout.public,
+                            plane=Plane.STORAGE_PUBLIC,
+                            interface="lan0",
+                            address=f"{host.address}/24",
+                        ),
+                    )
+                ),
+            )
+            for index, host in enumerate(self.scene.hosts.values(), 1)
+        )
 
     def run(self, seconds: float = 600.0, pause: float = 1.0) -> str:
         """Until the plan is over, or so much time has passed; returns its state."""
@@ -206,6 +235,52 @@ class CephWorld:
         return ceph.steps(self.layout, scene.hosts, self.formed, self.layout, scene.networks, scene.choices)
 
 
-def opened(folder: Path) -> Store:
-    """The same database again, as another process opens it."""
-    return Store.open(f"sqlite:///{folder / 'rackseed.db'}")
+class Agents:
+    """The machines of a world as the product knows them: they ask for orders, carry them out on the simulated Ceph, fetch
+    the secrets that an order names, and tell how it went. ``off`` do nothing."""
+
+    def __init__(self, world: CephWorld) -> None:
+        self.world = world
+        self.nonces = {machine: f"{name}-1" for name, machine in world.ids.items()}
+        self.off: set[str] = set()
+        self.secrets: dict[str, set[str]] = {machine: set() for machine in self.nonces}
+        self.told: list[Order] = []
+
+    def turn(self) -> None:
+        """Each machine asks once, and does what it is told."""
+        for machine in self.nonces:
+            if machine not in self.off:
+                self.one(machine)
+
+    def poll(self, machine: str) -> Order | None:
+        signed = operation.poll(self.world.app, machine, self.nonces[machine], Environment.INSTALLED).order
+        return self.world.app.authority.verify(signed) if signed else None
+
+    def one(self, machine: str) -> None:
+        order = self.poll(machine)
+        if order is None:
+            return
+        assert order.ceph is not None
+        if order.step != ASK:
+            self.told.append(order)
+        for name in secret_names(order.ceph):
+            value = secret_for(self.world.app, machine, name, order.id).secret
+            assert value
+            self.secrets[machine].add(name)
+        self.tell(machine, order, ProgressState.RUNNING, stage="ceph", fraction=0.5)
+        answers = self.world.sim.carry(machine, order.ceph)
+        self.tell(machine, order, ProgressState.DONE, answers=answers)
+
+    def tell(self, machine: str, order: Order, state: ProgressState, **facts: object) -> None:
+        told = Progress(order=order.id, fence=order.fence, state=state, **facts)  # type: ignore[arg-type]
+        operation.progress(self.world.app, machine, told)
+
+    def run(self, seconds: float = 600.0) -> str:
+        """Engine and agents in turns, a second each, until the plan is over."""
+        world, until = self.world, self.world.clock.now() + seconds
+        while world.state == "accepted" and world.clock.now() < until:
+            while world.engine.run_one():
+                pass
+            self.turn()
+            world.clock.advance(1.0)
+        return world.state

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,15 +14,16 @@ from appliance.effects.cephdoor import DoorResult, DoorState
 from appliance.engine.telling import ORDERS
 from appliance.kinds import ceph
 from appliance.model.machine import Phase, TroubleKind
-from appliance.store import events
+from appliance.store import events, plans, steps
 from tests.unit.engine.cephworld import CephWorld
 from tests.unit.kinds import scenes
 
+Make = Callable[..., CephWorld]
 ALL = (scenes.BLOCK, scenes.FILE, scenes.OBJECT)
 
 
 @pytest.fixture
-def make(template: Path, tmp_path: Path):  # type: ignore[no-untyped-def]
+def make(template: Path, tmp_path: Path) -> Make:
     def build(**facts: object) -> CephWorld:
         shutil.copytree(template, tmp_path / "state")
         return CephWorld(tmp_path / "state", **facts)  # type: ignore[arg-type]
@@ -27,7 +31,7 @@ def make(template: Path, tmp_path: Path):  # type: ignore[no-untyped-def]
     return build
 
 
-def test_from_nothing_to_everything_that_was_planned(make) -> None:  # type: ignore[no-untyped-def]
+def test_from_nothing_to_everything_that_was_planned(make: Make) -> None:
     world = make(boxes=4, pools=ALL)
     world.accept()
     assert world.run() == "done"
@@ -43,7 +47,7 @@ def test_from_nothing_to_everything_that_was_planned(make) -> None:  # type: ign
         assert world.world.machine(machine).trouble is None
 
 
-def test_a_machine_is_a_member_when_its_own_last_step_is_done(make) -> None:  # type: ignore[no-untyped-def]
+def test_a_machine_is_a_member_when_its_own_last_step_is_done(make: Make) -> None:
     world = make()
     world.accept()
     late = next(step for step in world.steps if step.key.startswith("ceph-osd/h3"))
@@ -57,7 +61,7 @@ def test_a_machine_is_a_member_when_its_own_last_step_is_done(make) -> None:  # 
     assert world.world.machine(world.ids["h3"]).phase is Phase.MEMBER
 
 
-def test_a_refusal_ends_the_step_and_is_the_machines_trouble(make) -> None:  # type: ignore[no-untyped-def]
+def test_a_refusal_ends_the_step_and_is_the_machines_trouble(make: Make) -> None:
     world = make()
     key = world.key("ceph-osd/h2")
     world.door.fail[key] = DoorResult(state=DoorState.REFUSED, message="disk S002D1 carries ext4, not what was planned")
@@ -74,7 +78,7 @@ def test_a_refusal_ends_the_step_and_is_the_machines_trouble(make) -> None:  # t
     assert world.world.machine(world.ids["h2"]).phase is Phase.DEPLOYED
 
 
-def test_failures_are_told_again_later_and_later_and_end_in_the_end(make) -> None:  # type: ignore[no-untyped-def]
+def test_failures_are_told_again_later_and_later_and_end_in_the_end(make: Make) -> None:
     world = make()
     key = world.key("ceph-mgr")
     world.door.fail[key] = DoorResult(state=DoorState.FAILED, message="ceph-mgr does not start: no bcrypt")
@@ -84,16 +88,16 @@ def test_failures_are_told_again_later_and_later_and_end_in_the_end(make) -> Non
     assert f"{ORDERS} times" in world.step(key).error
     assert "no bcrypt" in world.step(key).error
     times = [job.due for job in world.door.jobs if job.step == key]
-    gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(times)]
     assert len(times) == ORDERS
-    assert all(later > sooner for sooner, later in zip(gaps, gaps[1:], strict=False))
+    assert all(later > sooner for sooner, later in pairwise(gaps))
     with world.store.read() as connection:
         told = [event.text for event in events.since(connection, 0, 1000) if "told again" in event.text]
     assert len(told) == ORDERS - 1
     assert all("no bcrypt" in text for text in told)
 
 
-def test_a_failure_that_goes_away_is_forgotten(make) -> None:  # type: ignore[no-untyped-def]
+def test_a_failure_that_goes_away_is_forgotten(make: Make) -> None:
     world = make()
     key = world.key("ceph-mon/h2")
     world.door.fail[key] = DoorResult(state=DoorState.FAILED, message="no route to host")
@@ -103,7 +107,7 @@ def test_a_failure_that_goes_away_is_forgotten(make) -> None:  # type: ignore[no
     assert world.run() == "done"
 
 
-def test_waits_are_shown(make) -> None:  # type: ignore[no-untyped-def]
+def test_waits_are_shown(make: Make) -> None:
     world = make()
     key = world.key("ceph-mon/h1")
     world.door.fail[key] = DoorResult(state=DoorState.RUNNING, message="h1 was told")
@@ -112,7 +116,7 @@ def test_waits_are_shown(make) -> None:  # type: ignore[no-untyped-def]
     assert world.step(key).progress == {"stage": "ordered", "message": "h1 was told"}
 
 
-def test_a_step_that_is_not_done_in_time_is_given_up_with_its_name(make) -> None:  # type: ignore[no-untyped-def]
+def test_a_step_that_is_not_done_in_time_is_given_up_with_its_name(make: Make) -> None:
     world = make()
     key = world.key("ceph-mon/h1")
     world.door.fail[key] = DoorResult(state=DoorState.RUNNING)
@@ -124,7 +128,7 @@ def test_a_step_that_is_not_done_in_time_is_given_up_with_its_name(make) -> None
     assert (trouble.kind, trouble.step) == (TroubleKind.DEADLINE, key)
 
 
-def test_a_plan_that_failed_goes_on_where_it_stopped(make) -> None:  # type: ignore[no-untyped-def]
+def test_a_plan_that_failed_goes_on_where_it_stopped(make: Make) -> None:
     world = make()
     key = world.key("ceph-osd/h2")
     world.door.fail[key] = DoorResult(state=DoorState.REFUSED, message="another disk")
@@ -142,7 +146,7 @@ def test_a_plan_that_failed_goes_on_where_it_stopped(make) -> None:  # type: ign
     assert world.world.machine(world.ids["h2"]).trouble is None
 
 
-def test_what_ceph_said_before_the_step_began_does_not_count(make) -> None:  # type: ignore[no-untyped-def]
+def test_what_ceph_said_before_the_step_began_does_not_count(make: Make) -> None:
     world = make()
     world.accept()
     assert world.run() == "done"
@@ -150,15 +154,9 @@ def test_what_ceph_said_before_the_step_began_does_not_count(make) -> None:  # t
     world.door.observe = lambda: old  # type: ignore[method-assign]
     settle = next(step for step in world.steps if step.key == "ceph-settle")
     with world.store.write() as connection:
-        from appliance.store import plans, steps  # noqa: PLC0415
-
         plans.set_state(connection, "c" * 64, plans.PlanState.ACCEPTED)
         steps.forget(connection, "c" * 64)
-        steps.add(connection, "c" * 64, [settle.__class__(**{**_fields(settle), "after": ()})])
+        steps.add(connection, "c" * 64, [replace(settle, after=())])
     world.run(30)
     assert world.step("ceph-settle").state == "running"
     assert world.step("ceph-settle").progress["stage"] == "observe"
-
-
-def _fields(step: object) -> dict[str, object]:
-    return {name: getattr(step, name) for name in step.__slots__}  # type: ignore[attr-defined]
