@@ -11,7 +11,6 @@ from appliance.model.place import Place
 from appliance.model.plan import Allocation
 from hwprofiles.profile import Profile
 
-
 EVERY = frozenset(Plane)
 
 
