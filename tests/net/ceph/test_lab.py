@@ -9,18 +9,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
+from agent.cephorder import MonAnswer, MonCommand
 from agent.run import CommandError
 from appliance.model.ceph import CephSpec, DeviceClass, PoolSpec, Service
+from appliance.model.cephstate import CephState
 from appliance.plan.make import plan
 from appliance.rehearsal.cephlab import drills, inventory
 from appliance.rehearsal.cephlab.description import LabDisk, LabHost, even
+from appliance.rehearsal.cephlab.door import LabDoor, questions
 from appliance.rehearsal.cephlab.lab import CephLab, check_requests
 from appliance.rehearsal.cephlab.space import LABS, remove_stale
 from appliance.rehearsal.errors import MachineError, PrerequisiteError
@@ -237,6 +240,7 @@ def test_a_real_cluster_comes_up_loses_a_host_and_heals(ceph_image: Path) -> Non
         print(f"{HOSTS} hosts with {OSDS} OSDs each: HEALTH_OK after {took:.0f} s")
         put_and_get(lab)
         lose_a_host(lab, ceph)
+        fill_disks(lab, ceph)
         spoil_a_label(lab, ceph)
         add_a_host(lab, ceph)
         ceph.asked.close()
@@ -254,12 +258,40 @@ def put_and_get(lab: CephLab) -> None:
 
 
 def lose_a_host(lab: CephLab, ceph: ByHand) -> None:
-    """Data is there without one host (which has a monitor), and everything is clean when it is back."""
-    drills.power_off(lab, "h3")
+    """Data is there without one host (which has a monitor, the one that is asked), the door asks another monitor, and
+    everything is clean when the host is back. The door sits in another process's place: it is attached to the lab."""
+    door = LabDoor(lab=CephLab.attach(lab.folder), secrets={}.__getitem__, look=questions(status_only, state_of))
+    state = door.observe()
+    assert state is not None and (state.fsid, state.health) == (ceph.fsid, "HEALTH_OK")
+    assert door.asked == "h1"
+    drills.power_off(lab, "h1")
     ceph.until("noticed", 60, lambda status: up(status) == (HOSTS - 1) * OSDS)
+    deadline = time.monotonic() + 30
+    while (state := door.observe()) is None:
+        assert time.monotonic() < deadline
+    assert door.asked != "h1" and state.quorum == ("h2", "h3")
+    door.close()
     lab.appliance.run(["sh", "-ec", "rados -p vm get a /tmp/c; cmp /tmp/a /tmp/c; rados -p vm put d /tmp/a"])
-    lab.boot("h3")
+    lab.boot("h1")
     ceph.until("back", 60, lambda status: up(status) == HOSTS * OSDS and clean(status))
+
+
+def status_only() -> tuple[MonCommand, ...]:
+    return (MonCommand(command=json.dumps({"prefix": "status", "format": "json"})),)
+
+
+def state_of(answers: Sequence[MonAnswer], at: float) -> CephState:
+    said = json.loads(answers[0].output)
+    return CephState(fsid=said["fsid"], quorum=tuple(said["quorum_names"]), health=said["health"]["status"], at=at)
+
+
+def fill_disks(lab: CephLab, ceph: ByHand) -> None:
+    """Disks that fill up are complained of: nearfull is put a little above what the fullest one holds."""
+    fullest = max(item["utilization"] for item in ceph.usage())
+    ceph.wait_for("osd set-nearfull-ratio", ratio=fullest / 100 + 0.003)
+    drills.fill(lab.appliance, "vm", 120 << 20)
+    ceph.until("nearfull", 60, lambda status: "OSD_NEARFULL" in status["health"]["checks"])
+    ceph.wait_for("osd set-nearfull-ratio", ratio=0.85)
 
 
 def spoil_a_label(lab: CephLab, ceph: ByHand) -> None:
