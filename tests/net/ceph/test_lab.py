@@ -25,6 +25,7 @@ from appliance.rehearsal.cephlab import drills, inventory
 from appliance.rehearsal.cephlab.description import LabDisk, LabHost, even
 from appliance.rehearsal.cephlab.door import LabDoor, questions
 from appliance.rehearsal.cephlab.lab import CephLab, check_requests
+from appliance.rehearsal.cephlab.network import Plane
 from appliance.rehearsal.cephlab.space import LABS, remove_stale
 from appliance.rehearsal.errors import MachineError, PrerequisiteError
 from hwprofiles.loader import load_profiles
@@ -171,6 +172,28 @@ def test_a_slow_disk_is_slow_for_who_has_it_open(bare: CephLab) -> None:
     reader.stdout.close()
     reader.wait(10)
     drills.quick(bare, "h1", serial)
+
+
+def test_networks_are_shaped_and_addressed_as_asked(ceph_image: Path) -> None:
+    listen = (
+        "import socket\nc, n = socket.create_server(('', 9)).accept()[0], 0\n"
+        "while d := c.recv(1 << 20):\n    n += len(d)\nprint(n)"
+    )
+    send = "import socket; c = socket.create_connection(('192.0.2.2', 9)); c.sendall(bytes(6 << 20))"
+    with CephLab(description=even(2, 0, rate="40mbit"), image=ceph_image) as lab:
+        lab.readdress("h2", Plane.CLUSTER, ("192.0.2.2/24",))
+        lab.readdress("h1", Plane.CLUSTER, ("192.0.2.1/24",))
+        with lab.host("h2").start(["python3", "-c", listen]) as server:
+            assert server.stdout
+            deadline = time.monotonic() + 10
+            while "00000000:0009" not in lab.host("h2").run(["cat", "/proc/net/tcp"]).stdout:
+                assert time.monotonic() < deadline
+            begin = time.monotonic()
+            lab.host("h1").run(["python3", "-c", send])
+            assert server.stdout.readline().strip() == str(6 << 20).encode()
+            assert 1.0 < time.monotonic() - begin < 10  # 48 Mbit at 40 Mbit/s, but for a burst
+        addresses = lab.host("h1").run(["ip", "-br", "addr", "show", "cluster"]).stdout
+        assert "192.0.2.1/24" in addresses and "10.77.2" not in addresses
 
 
 def test_the_planner_lays_ceph_out_on_a_lab(bare: CephLab) -> None:
