@@ -120,6 +120,8 @@ def test_a_disk_comes_and_goes(bare: CephLab) -> None:
     with pytest.raises(MachineError, match="it is blank"):
         drills.corrupt_label(bare, "h2", "NEW1")
     assert bare.pull_disk("h2", "NEW1") == attached.disk
+    with pytest.raises(MachineError, match=r"disk HUGE of .* RACKSEED_LABS"):
+        bare.add_disk("h2", LabDisk(serial="HUGE", size=(1 << 63) - 1))
     assert not attached.file.exists()
     assert loops(bare.folder) and attached.node.removeprefix("/dev/") not in loops(bare.folder)
 
