@@ -41,12 +41,12 @@ class Attached:
 
 
 def attach(folder: Path, disk: LabDisk) -> Attached:
-    """Make the file when it is not there, and a loop device that the lab's keeper holds."""
+    """Make the file when it is not there, and a loop device that the lab's keeper holds. Raises `MachineError`."""
     path = folder / "disks" / disk.serial
     path.parent.mkdir(exist_ok=True)
     with path.open("ab") as file:
         if file.tell() != disk.size:
-            file.truncate(disk.size)
+            _resize(file.fileno(), disk)
     descriptor, node = _configure(path)
     try:
         give(folder, disk.serial, descriptor)
@@ -54,6 +54,16 @@ def attach(folder: Path, disk: LabDisk) -> Attached:
         os.close(descriptor)
     Path(f"/sys/block/{node.removeprefix('/dev/')}/queue/rotational").write_text(str(int(disk.rotational)), "ascii")
     return Attached(disk=disk, file=path, node=node)
+
+
+def _resize(descriptor: int, disk: LabDisk) -> None:
+    try:
+        os.ftruncate(descriptor, disk.size)
+    except OSError as error:
+        raise MachineError(
+            f"disk {disk.serial} of {disk.size} bytes can't be made ({error.strerror}): ext4 ends below 16 TiB; "
+            f"RACKSEED_LABS names another folder, and /dev/shm takes any size"
+        ) from error
 
 
 def detach(folder: Path, attached: Attached, *, forget: bool = False) -> None:

@@ -76,6 +76,7 @@ class LabDoor:
     def observe(self) -> CephState | None:
         """See `CephDoor.observe`; asks a host with a monitor, another one the next time when it stays silent."""
         with self._lock:
+            self.lab.refresh()
             if self._monitors is not None and self._monitors.host.off:
                 self._monitors.close()
                 self._monitors = None
@@ -91,6 +92,11 @@ class LabDoor:
                 others = [host for host in self._askable() if host.name != silent]
                 self._monitors = Monitors(host=others[0]) if others else None
             return state
+
+    @property
+    def asked(self) -> str:
+        """The host that is asked now, or empty."""
+        return self._monitors.host.name if self._monitors else ""
 
     def close(self) -> None:
         """End the connection to the monitors; orders run on."""
@@ -114,6 +120,7 @@ class LabDoor:
     def start(self, machine: str, plan: str, step: str, order: CephOrder) -> None:
         """See `CephDoor.start`. A host that is off fails its order at once. OSDs are made without LVM: hosts have no
         device mapper of their own."""
+        self.lab.refresh()
         host = self._host(machine)
         order = _granted(order, plan)
         base = self._base(plan, step)

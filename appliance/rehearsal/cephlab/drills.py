@@ -23,6 +23,8 @@ V2 = Path("/sys/fs/cgroup")
 LABEL = 4096
 """Bytes of BlueStore's label, at the begin of the device (src/os/bluestore/bluestore_types.h)."""
 OBJECT = 4 << 20
+SECONDS = 300
+"""How long to fill at most."""
 
 
 def power_off(lab: CephLab, name: str) -> None:
@@ -141,11 +143,8 @@ def _exchange(attached: Attached, data: bytes) -> bytes:
 
 
 def fill(host: Host, pool: str, size: int) -> None:
-    """Write ``size`` bytes (before copies) of objects that do not compress into a pool, from a host with the admin's key.
-    Raises `agent.run.CommandError` when Ceph takes no more."""
-    script = (
-        'dd if=/dev/urandom of=/tmp/noise bs="$2" count=1 status=none; n=$(date +%s%N); i=0; '
-        'while [ "$i" -lt "$3" ]; do rados -p "$1" put "fill.$n.$i" /tmp/noise; i=$((i + 1)); done'
-    )
+    """Write ``size`` bytes (before copies) of new objects into a pool, from a host with the admin's key. Raises
+    `agent.run.CommandError` when Ceph takes no more (it waits when an OSD is full)."""
     count = max(1, size // OBJECT)
-    host.run(["sh", "-ec", script, "sh", pool, str(OBJECT), str(count)], timeout=60 + count)
+    bench = ["bench", str(SECONDS), "write", "--no-cleanup", "-t", "4", "-b", str(OBJECT), "--max-objects", str(count)]
+    host.run(["rados", "-p", pool, *bench, "--run-name", secrets.token_hex(4)], timeout=SECONDS + 60)

@@ -22,6 +22,7 @@ from appliance.rehearsal.cephlab.space import ALL, Space, environment, init_of, 
 from appliance.rehearsal.errors import MachineError
 
 LOOP_MAJOR = 7
+PID = "pid"
 OUTER = ("--pid", "--mount", "--ipc")
 INNER = ("--fork", "--kill-child", "--pid", "--mount", "--net", "--uts", "--ipc", "--propagation", "private")
 AGENT = Path(agent.__file__).parent
@@ -29,7 +30,7 @@ AGENT = Path(agent.__file__).parent
 
 @dataclass(slots=True, kw_only=True)
 class Host:
-    """``pid`` is its first process as this computer counts, 0 while it is off. ``settings`` is what its daemons and tools
+    """``settings`` is what its daemons and tools
     are told beside ceph.conf (``CEPH_ARGS``); ``agent`` the folder of the agent's code that carries out its orders."""
 
     space: Space
@@ -37,7 +38,6 @@ class Host:
     disks: dict[str, Attached] = field(default_factory=dict)
     settings: str = ""
     agent: Path = AGENT
-    pid: int = 0
 
     @property
     def name(self) -> str:
@@ -47,6 +47,14 @@ class Host:
     def folder(self) -> Path:
         """What outlives a boot of the host: its part of the root is ``upper``."""
         return self.space.folder / "hosts" / self.name
+
+    @property
+    def pid(self) -> int:
+        """Its first process as this computer counts, 0 while it is off. From a file: another process may switch it off."""
+        try:
+            return int((self.folder / PID).read_text(encoding="ascii"))
+        except (FileNotFoundError, ValueError):
+            return 0
 
     @property
     def off(self) -> bool:
@@ -67,8 +75,7 @@ class Host:
         finally:
             if process.stdout:
                 process.stdout.close()
-        self.pid = init_of(process.pid)
-        (self.folder / "pid").write_text(str(self.pid), encoding="ascii")
+        (self.folder / PID).write_text(str(init_of(process.pid)), encoding="ascii")
         self._outer = process
         for attached in self.disks.values():
             self.show(attached)
@@ -87,20 +94,17 @@ class Host:
 
     def power_off(self) -> None:
         """SIGKILL to everything at once, as when power is pulled. Does nothing for a host that is off."""
-        if self.off:
+        pid = self.pid
+        if pid == 0:
             return
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
-        wait_gone(self.pid)
-        self.pid = 0
-        (self.folder / "pid").unlink(missing_ok=True)
-        if self._outer is not None:
-            self._outer.wait()
-            self._outer = None
+            os.kill(pid, signal.SIGKILL)
+        wait_gone(pid)
+        (self.folder / PID).unlink(missing_ok=True)
+        self.reap()
 
     def reap(self) -> None:
-        """The host was killed with the lab: note it, and let go of its first process."""
-        self.pid = 0
+        """The host was killed: let go of its first process."""
         if self._outer is not None:
             self._outer.wait()
             self._outer = None

@@ -6,7 +6,6 @@ with CephLab(even(4, 2, racks=2)) as lab:
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +24,7 @@ from images.cache import Cache
 from images.cephroot import ceph_root
 from images.errors import ImageBuildError
 
+STATE = "lab.json"
 AIO_LIMIT = Path("/proc/sys/fs/aio-max-nr")
 AIO_USED = Path("/proc/sys/fs/aio-nr")
 AIO_SMALL, AIO_FULL = 2 * 64 + 64, 2 * 1024 + 64
@@ -161,7 +161,7 @@ class CephLab:
         """What `attach` reads: the description with all disks, and the loop devices."""
         nodes = {serial: item.node for host in self.hosts.values() for serial, item in host.disks.items()}
         state = LabState(description=self._with_disks(), nodes=tuple(sorted(nodes.items())))
-        path = self.folder / "lab.json"
+        path = self.folder / STATE
         temporary = path.with_suffix(".new")
         temporary.write_bytes(encode(state))
         temporary.replace(path)
@@ -179,22 +179,28 @@ class CephLab:
         """The lab of another process, as it is now: run things in it, give it orders. It is not ended from here.
         Raises `NamespaceError` when it is gone."""
         space = Space.attach(folder)
-        state = decode(LabState, (folder / "lab.json").read_bytes())
-        lab = cls(description=state.description)
+        lab = cls(description=LabDescription(hosts=()))
         lab._space = space
-        lab._switches = Switches(space=space, description=state.description)
+        lab.refresh()
+        return lab
+
+    def refresh(self) -> None:
+        """See what the owner changed since: hosts and disks. Does nothing for the owner."""
+        if self.space.owned:
+            return
+        state = decode(LabState, (self.folder / STATE).read_bytes())
+        self.description = state.description
+        self._switches = Switches(space=self.space, description=state.description)
         nodes = dict(state.nodes)
         settings = arguments(SMALL) if state.description.small else ""
         for described in (*state.description.hosts, LabHost(name=APPLIANCE)):
-            host = Host(space=space, description=described, settings=settings)
+            host = self.hosts.setdefault(
+                described.name, Host(space=self.space, description=described, settings=settings)
+            )
             host.disks = {
-                disk.serial: Attached(disk=disk, file=folder / "disks" / disk.serial, node=nodes[disk.serial])
+                disk.serial: Attached(disk=disk, file=self.folder / "disks" / disk.serial, node=nodes[disk.serial])
                 for disk in described.disks
             }
-            with contextlib.suppress(OSError, ValueError):
-                host.pid = int((host.folder / "pid").read_text(encoding="ascii"))
-            lab.hosts[host.name] = host
-        return lab
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,6 +63,11 @@ class Space:
         except (OSError, ValueError, KeyError) as error:
             raise NamespaceError(f"there is no Ceph lab in {folder}: {error}") from error
 
+    @property
+    def owned(self) -> bool:
+        """Whether this process made it."""
+        return self._watcher is not None
+
     def inside(self, pid: int, spaces: Sequence[str], argv: Sequence[str], *, root: bool = False) -> list[str]:
         """``argv`` as it runs in namespaces of a process; ``root``: with its root and its working folder."""
         return ["nsenter", "--target", str(pid), *spaces, *(["--root", "--wd"] if root else []), "--", *argv]

@@ -131,6 +131,14 @@ class ByHand:
         assert answers[0].code == 0, f"{prefix}: {answers[0]}"
         return _read(answers[0])
 
+    def usage(self) -> list[dict[str, Any]]:
+        """How full each OSD is, as the manager knows it (it is told every few seconds)."""
+        command = json.dumps({"prefix": "osd df", "format": "json", "output_method": "plain"})
+        with self._asking:
+            answers = self.asked.ask([MonCommand(command=command, manager=True)])
+        assert answers is not None
+        return list(_read(answers[0])["nodes"])
+
     def wait_for(self, prefix: str, *, seconds: float = 60, payload: str = "", **words: Any) -> Any:
         """The same, patient while there is no quorum."""
         end = time.monotonic() + seconds

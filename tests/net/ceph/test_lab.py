@@ -9,19 +9,23 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
+from agent.cephorder import MonAnswer, MonCommand
 from agent.run import CommandError
 from appliance.model.ceph import CephSpec, DeviceClass, PoolSpec, Service
+from appliance.model.cephstate import CephState
 from appliance.plan.make import plan
 from appliance.rehearsal.cephlab import drills, inventory
 from appliance.rehearsal.cephlab.description import LabDisk, LabHost, even
+from appliance.rehearsal.cephlab.door import LabDoor, questions
 from appliance.rehearsal.cephlab.lab import CephLab, check_requests
+from appliance.rehearsal.cephlab.network import Plane
 from appliance.rehearsal.cephlab.space import LABS, remove_stale
 from appliance.rehearsal.errors import MachineError, PrerequisiteError
 from hwprofiles.loader import load_profiles
@@ -116,6 +120,8 @@ def test_a_disk_comes_and_goes(bare: CephLab) -> None:
     with pytest.raises(MachineError, match="it is blank"):
         drills.corrupt_label(bare, "h2", "NEW1")
     assert bare.pull_disk("h2", "NEW1") == attached.disk
+    with pytest.raises(MachineError, match=r"disk HUGE of .* RACKSEED_LABS"):
+        bare.add_disk("h2", LabDisk(serial="HUGE", size=(1 << 63) - 1))
     assert not attached.file.exists()
     assert loops(bare.folder) and attached.node.removeprefix("/dev/") not in loops(bare.folder)
 
@@ -168,6 +174,28 @@ def test_a_slow_disk_is_slow_for_who_has_it_open(bare: CephLab) -> None:
     reader.stdout.close()
     reader.wait(10)
     drills.quick(bare, "h1", serial)
+
+
+def test_networks_are_shaped_and_addressed_as_asked(ceph_image: Path) -> None:
+    listen = (
+        "import socket\nc, n = socket.create_server(('', 9)).accept()[0], 0\n"
+        "while d := c.recv(1 << 20):\n    n += len(d)\nprint(n)"
+    )
+    send = "import socket; c = socket.create_connection(('192.0.2.2', 9)); c.sendall(bytes(6 << 20))"
+    with CephLab(description=even(2, 0, rate="40mbit"), image=ceph_image) as lab:
+        lab.readdress("h2", Plane.CLUSTER, ("192.0.2.2/24",))
+        lab.readdress("h1", Plane.CLUSTER, ("192.0.2.1/24",))
+        with lab.host("h2").start(["python3", "-c", listen]) as server:
+            assert server.stdout
+            deadline = time.monotonic() + 10
+            while "00000000:0009" not in lab.host("h2").run(["cat", "/proc/net/tcp"]).stdout:
+                assert time.monotonic() < deadline
+            begin = time.monotonic()
+            lab.host("h1").run(["python3", "-c", send])
+            assert server.stdout.readline().strip() == str(6 << 20).encode()
+            assert 1.0 < time.monotonic() - begin < 10  # 48 Mbit at 40 Mbit/s, but for a burst
+        addresses = lab.host("h1").run(["ip", "-br", "addr", "show", "cluster"]).stdout
+        assert "192.0.2.1/24" in addresses and "10.77.2" not in addresses
 
 
 def test_the_planner_lays_ceph_out_on_a_lab(bare: CephLab) -> None:
@@ -237,6 +265,7 @@ def test_a_real_cluster_comes_up_loses_a_host_and_heals(ceph_image: Path) -> Non
         print(f"{HOSTS} hosts with {OSDS} OSDs each: HEALTH_OK after {took:.0f} s")
         put_and_get(lab)
         lose_a_host(lab, ceph)
+        fill_disks(lab, ceph)
         spoil_a_label(lab, ceph)
         add_a_host(lab, ceph)
         ceph.asked.close()
@@ -254,12 +283,40 @@ def put_and_get(lab: CephLab) -> None:
 
 
 def lose_a_host(lab: CephLab, ceph: ByHand) -> None:
-    """Data is there without one host (which has a monitor), and everything is clean when it is back."""
-    drills.power_off(lab, "h3")
+    """Data is there without one host (which has a monitor, the one that is asked), the door asks another monitor, and
+    everything is clean when the host is back. The door sits in another process's place: it is attached to the lab."""
+    door = LabDoor(lab=CephLab.attach(lab.folder), secrets={}.__getitem__, look=questions(status_only, state_of))
+    state = door.observe()
+    assert state is not None and (state.fsid, state.health) == (ceph.fsid, "HEALTH_OK")
+    assert door.asked == "h1"
+    drills.power_off(lab, "h1")
     ceph.until("noticed", 60, lambda status: up(status) == (HOSTS - 1) * OSDS)
+    deadline = time.monotonic() + 30
+    while (state := door.observe()) is None:
+        assert time.monotonic() < deadline
+    assert door.asked != "h1" and state.quorum == ("h2", "h3")
+    door.close()
     lab.appliance.run(["sh", "-ec", "rados -p vm get a /tmp/c; cmp /tmp/a /tmp/c; rados -p vm put d /tmp/a"])
-    lab.boot("h3")
+    lab.boot("h1")
     ceph.until("back", 60, lambda status: up(status) == HOSTS * OSDS and clean(status))
+
+
+def status_only() -> tuple[MonCommand, ...]:
+    return (MonCommand(command=json.dumps({"prefix": "status", "format": "json"})),)
+
+
+def state_of(answers: Sequence[MonAnswer], at: float) -> CephState:
+    said = json.loads(answers[0].output)
+    return CephState(fsid=said["fsid"], quorum=tuple(said["quorum_names"]), health=said["health"]["status"], at=at)
+
+
+def fill_disks(lab: CephLab, ceph: ByHand) -> None:
+    """Disks that fill up are complained of: nearfull is put a little above what the fullest one holds."""
+    fullest = max(item["utilization"] for item in ceph.usage())
+    ceph.wait_for("osd set-nearfull-ratio", ratio=fullest / 100 + 0.003)
+    drills.fill(lab.appliance, "vm", 120 << 20)
+    ceph.until("nearfull", 60, lambda status: "OSD_NEARFULL" in status["health"]["checks"])
+    ceph.wait_for("osd set-nearfull-ratio", ratio=0.85)
 
 
 def spoil_a_label(lab: CephLab, ceph: ByHand) -> None:
