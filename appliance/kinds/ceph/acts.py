@@ -10,7 +10,7 @@ from appliance.kinds.ceph.done import args_of, told_keys
 from appliance.kinds.ceph.keys import admin_keyring, bootstrap_keyring, monitor_key
 from appliance.kinds.ceph.names import osd_uuid
 from appliance.kinds.ceph.orders import Act, Wait, addresses, answering, ask, configuration, osd_order
-from appliance.kinds.ceph.there import live, misplaced, noted
+from appliance.kinds.ceph.there import LEAVING, live, misplaced, noted
 from appliance.model.ceph import CephArgs, CephHost, CephVerb, OsdLayout
 from appliance.model.cephstate import CephState, OsdState
 from appliance.model.plan import Step
@@ -115,6 +115,7 @@ def _right(osd: OsdLayout, host: CephHost, found: OsdState) -> Iterator[MonComma
         yield commands.place_osd(found.number, osd.weight, conf.location(host))
     if not found.in_:
         yield commands.command("osd in", ids=[str(found.number)])
+        yield commands.forget(f"{LEAVING}osd.{found.number}")
 
 
 def _stretch(args: CephArgs, state: CephState | None) -> Act | Wait:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from appliance.kinds.ceph.names import monitor_machines
-from appliance.kinds.ceph.there import osd_made
+from appliance.kinds.ceph.names import monitor_machines, osd_uuid
+from appliance.kinds.ceph.there import live, noted_leaving, osd_made
 from appliance.model.ceph import CephArgs, CephHost, CephLayout, CephVerb, OsdLayout
 from appliance.model.cephstate import CephState
 from appliance.model.plan import DiskChoice, Step, StepKind
@@ -81,5 +81,20 @@ class Draft:
         return (self.configured[machine],) if machine in self.configured else ()
 
     def has(self, osd: OsdLayout) -> bool:
-        host = self.hosts.get(osd.machine)
+        """Whether it is made; one that was on its way out and stays after all has to be taken in again."""
+        host, found = self.hosts.get(osd.machine), live(self.state, osd_uuid(self.layout.fsid, osd))
+        if found is not None and not found.in_ and found.uuid in {self.uuid(one) for one in noted_leaving(self.state)}:
+            return False
         return host is not None and osd_made(self.state, self.layout.fsid, osd, host.name)
+
+    def uuid(self, osd: OsdLayout) -> str:
+        return osd_uuid(self.layout.fsid, osd)
+
+    @property
+    def formed(self) -> tuple[OsdLayout, ...]:
+        """OSDs that earlier plans formed and this one has no more."""
+        stay = {self.uuid(osd) for osd in self.layout.osds}
+        found = {
+            self.uuid(osd): osd for osd in (*noted_leaving(self.state), *(self.before.osds if self.before else ()))
+        }
+        return tuple(osd for uuid, osd in found.items() if uuid not in stay)

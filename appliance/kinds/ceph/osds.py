@@ -46,18 +46,15 @@ def granted(draft: Draft, osd: OsdLayout) -> bool:
 
 def replaced(draft: Draft, osd: OsdLayout) -> OsdLayout | None:
     """The OSD of an earlier plan whose number and place this one takes over; None when there is none, or when it stays."""
-    fsid = draft.layout.fsid
-    old = next((one for one in (draft.before.osds if draft.before else ()) if one.number == osd.number), None)
-    if old is None or osd_uuid(fsid, old) in {osd_uuid(fsid, one) for one in draft.layout.osds}:
-        return None
-    return old
+    return next((one for one in draft.formed if one.number == osd.number), None)
 
 
 def free(draft: Draft, old: OsdLayout, after: Iterable[str]) -> tuple[str, ...]:
     """Drain (when it still works) and destroy an OSD whose number stays."""
     found = live(draft.state, osd_uuid(draft.layout.fsid, old))
     if found is None:
-        return ()
+        place = numbered(draft.state, old.number)
+        return clean(draft, old, tuple(after)) if place is not None and place.destroyed else ()
     host = draft.hosts.get(old.machine)
     keys: tuple[str, ...] = ()
     if found.up:
