@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from appliance.kinds.ceph.names import monitor_machines, osd_uuid
-from appliance.kinds.ceph.there import live, noted_leaving, osd_made
+from appliance.kinds.ceph.there import noted_leaving, osd_fits
 from appliance.model.ceph import CephArgs, CephHost, CephLayout, CephVerb, OsdLayout
-from appliance.model.cephstate import CephState
+from appliance.model.cephstate import CephState, OsdState
 from appliance.model.plan import DiskChoice, Step, StepKind
 
 SHORT, LONG = 900.0, 3600.0
@@ -34,6 +34,12 @@ class Draft:
     last: tuple[str, ...] = ()
     configured: dict[str, str] = field(default_factory=dict)
     grown: list[str] = field(default_factory=list)
+    alive: dict[str, OsdState] = field(init=False)
+    left: dict[str, OsdLayout] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.alive = {osd.uuid: osd for osd in (self.state.osds if self.state else ()) if not osd.destroyed}
+        self.left = {self.uuid(osd): osd for osd in noted_leaving(self.state)}
 
     def args(self, verb: CephVerb, layout: CephLayout | None = None, **more: object) -> CephArgs:
         of = layout or self.layout
@@ -82,10 +88,13 @@ class Draft:
 
     def has(self, osd: OsdLayout) -> bool:
         """Whether it is made; one that was on its way out and stays after all has to be taken in again."""
-        host, found = self.hosts.get(osd.machine), live(self.state, osd_uuid(self.layout.fsid, osd))
-        if found is not None and not found.in_ and found.uuid in {self.uuid(one) for one in noted_leaving(self.state)}:
+        host, found = self.hosts.get(osd.machine), self.live(osd)
+        if host is None or found is None or (not found.in_ and found.uuid in self.left):
             return False
-        return host is not None and osd_made(self.state, self.layout.fsid, osd, host.name)
+        return osd_fits(found, osd, host.name)
+
+    def live(self, osd: OsdLayout) -> OsdState | None:
+        return self.alive.get(self.uuid(osd))
 
     def uuid(self, osd: OsdLayout) -> str:
         return osd_uuid(self.layout.fsid, osd)
@@ -94,7 +103,5 @@ class Draft:
     def formed(self) -> tuple[OsdLayout, ...]:
         """OSDs that earlier plans formed and this one has no more."""
         stay = {self.uuid(osd) for osd in self.layout.osds}
-        found = {
-            self.uuid(osd): osd for osd in (*noted_leaving(self.state), *(self.before.osds if self.before else ()))
-        }
+        found = {**self.left, **{self.uuid(osd): osd for osd in (self.before.osds if self.before else ())}}
         return tuple(osd for uuid, osd in found.items() if uuid not in stay)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from appliance.kinds.ceph.draft import LONG, SHORT, Draft
 from appliance.kinds.ceph.osds import clean, drain
-from appliance.kinds.ceph.there import known, live, runs
+from appliance.kinds.ceph.there import known, runs
 from appliance.model.ceph import CephVerb, OsdLayout
 
 
@@ -29,7 +29,7 @@ def _gone(draft: Draft) -> Iterable[OsdLayout]:
     """OSDs that are there, were planned once, and are planned no more; a replaced one is not among them."""
     numbers = {osd.number for osd in draft.layout.osds}
     for osd in sorted(draft.formed, key=lambda one: one.number):
-        found = live(draft.state, draft.uuid(osd))
+        found = draft.live(osd)
         if found is not None and osd.number not in numbers:
             yield replace(osd, number=found.number)
 
@@ -40,7 +40,7 @@ def _purge(draft: Draft, osd: OsdLayout, drains: dict[OsdLayout, str]) -> tuple[
     args = draft.args(CephVerb.PURGE, host=draft.hosts.get(osd.machine), daemon=str(osd.number), old=osd)
     key = f"ceph-purge/osd.{osd.number}"
     draft.add(key, osd.machine, args, drains.values(), deadline=LONG, reversible=False)
-    found = live(draft.state, draft.uuid(osd))
+    found = draft.live(osd)
     return (key, *(clean(draft, osd, (key,)) if found is not None and found.up else ()))
 
 

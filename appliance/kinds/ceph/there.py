@@ -58,7 +58,11 @@ def osd_made(state: CephState | None, fsid: str, osd: OsdLayout, host: str) -> b
     """Whether it was made, has started once (that is when it hangs itself into the tree), and is what was planned. One
     that is down now is made: starting it is not a plan's business."""
     found = live(state, osd_uuid(fsid, osd))
-    return found is not None and found.host == host and found.device_class == osd.device_class
+    return found is not None and osd_fits(found, osd, host)
+
+
+def osd_fits(found: OsdState, osd: OsdLayout, host: str) -> bool:
+    return found.host == host and found.device_class == osd.device_class
 
 
 def osd_runs(state: CephState | None, fsid: str, osd: OsdLayout, host: str) -> bool:
