@@ -36,10 +36,14 @@ class Draft:
     grown: list[str] = field(default_factory=list)
     alive: dict[str, OsdState] = field(init=False)
     left: dict[str, OsdLayout] = field(init=False)
+    formed: tuple[OsdLayout, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         self.alive = {osd.uuid: osd for osd in (self.state.osds if self.state else ()) if not osd.destroyed}
         self.left = {self.uuid(osd): osd for osd in noted_leaving(self.state)}
+        stay = {self.uuid(osd) for osd in self.layout.osds}
+        found = {**self.left, **{self.uuid(osd): osd for osd in (self.before.osds if self.before else ())}}
+        self.formed = tuple(osd for uuid, osd in found.items() if uuid not in stay)
 
     def args(self, verb: CephVerb, layout: CephLayout | None = None, **more: object) -> CephArgs:
         of = layout or self.layout
@@ -98,10 +102,3 @@ class Draft:
 
     def uuid(self, osd: OsdLayout) -> str:
         return osd_uuid(self.layout.fsid, osd)
-
-    @property
-    def formed(self) -> tuple[OsdLayout, ...]:
-        """OSDs that earlier plans formed and this one has no more."""
-        stay = {self.uuid(osd) for osd in self.layout.osds}
-        found = {**self.left, **{self.uuid(osd): osd for osd in (self.before.osds if self.before else ())}}
-        return tuple(osd for uuid, osd in found.items() if uuid not in stay)
