@@ -31,7 +31,7 @@ def _findings(layout: CephLayout, before: CephLayout | None, state: CephState) -
             continue
         if osd.uuid not in known:
             where = f"on {osd.host}" if osd.host else "below no host"
-            text = f"{osd.uuid} {where} was made by no plan of ours: it is left alone; drain and purge it by hand if it is old"
+            text = f"{osd.uuid} {where} was made by no plan of ours: it is left alone; if it is old, purge it by hand"
             yield LintFinding(rule="ceph-osd-unknown", severity="warning", about=name, text=text)
         if osd.size and osd.used >= NEARFULL * osd.size:
             yield _full(name, osd.used / osd.size)
