@@ -47,8 +47,9 @@ test: ## Unit, golden, property, corpus, API, crash and browser tests (no machin
 	$(BIN)/pytest -n 2 -m "not net and not vm and not nightly" $(ARGS)
 
 test-net: ## Real servers and clients in network namespaces (root)
-	@tests/packages.sh base net
+	@tests/packages.sh base net ceph
 	$(MAKE) --no-print-directory $(STAMP)
+	@$(BIN)/python -m images.cephroot || echo "ceph root: tests that need it will say that they are skipped"
 	$(BIN)/pytest -m "net and not nightly" $(ARGS)
 
 test-vm: ## QEMU machines that boot, enrol, install and report (root)
@@ -57,7 +58,7 @@ test-vm: ## QEMU machines that boot, enrol, install and report (root)
 	$(BIN)/pytest -n 2 -m "vm and not nightly" tests/vm $(ARGS)
 
 test-nightly: ## The long ones
-	@tests/packages.sh base net lab
+	@tests/packages.sh base net ceph lab
 	$(MAKE) --no-print-directory $(STAMP)
 	$(BIN)/pytest -m nightly $(ARGS)
 

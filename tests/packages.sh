@@ -1,12 +1,12 @@
 #!/bin/bash
-# Install the Debian packages of the named groups when they are missing: base, net, lab, browser, oracle, bench.
+# Install the Debian packages of the named groups when they are missing: base, net, ceph, lab, browser, oracle, bench.
 # As root they are installed; otherwise the command to run is printed and we stop.
 set -eu
 declare -A groups=(
   [base]="python3-venv python3-dev gcc iproute2"
   [net]="curl tftp-hpa atftp udhcpc busybox-static isc-dhcp-client isc-dhcp-relay dnsmasq-base tcpdump e2fsprogs gdisk dosfstools zstd util-linux fdisk"
   [lab]="qemu-system-x86 qemu-utils mmdebstrap zstd cpio kmod xz-utils gzip debian-archive-keyring dosfstools e2fsprogs gdisk fdisk tcpdump"
-  [browser]="chromium fonts-dejavu-core"
+  [ceph]="mmdebstrap debian-archive-keyring e2fsprogs iproute2 util-linux mount"
   [browser]="chromium chromium-driver fonts-dejavu-core"
   [oracle]="dpkg gpgv debian-archive-keyring"
   [bench]="kea-dhcp4-server dnsmasq-base atftpd nginx-light"

@@ -7,6 +7,8 @@ all of those again. Also used as a module by `inhost`.
 from __future__ import annotations
 
 import contextlib
+import importlib
+import importlib.util
 import os
 import signal
 import subprocess
@@ -18,6 +20,7 @@ ENABLED = Path("/var/lib/rackseed/enabled")
 RUNNING = Path("/run/rackseed")
 LOGS = Path("/var/log/ceph")
 DEFAULTS = Path("/etc/default/ceph")
+MANAGER = Path("/usr/local/lib/rackseed/ceph-mgr")
 PROGRAMS = {"mon": "ceph-mon", "mgr": "ceph-mgr", "osd": "ceph-osd", "mds": "ceph-mds", "rgw": "radosgw"}
 STOPPING = 20.0
 """Seconds before a daemon that was asked to end is killed."""
@@ -40,19 +43,28 @@ def start(kind: str, name: str) -> None:
     LOGS.mkdir(parents=True, exist_ok=True)
     with (LOGS / f"{kind}.{name}.out").open("ab") as out:
         process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, cwd="/", env=environment()
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+            cwd="/",
+            env=environment(kind),
         )
     (RUNNING / f"{kind}.{name}.pid").write_text(str(process.pid), encoding="ascii")
 
 
-def environment() -> dict[str, str]:
-    """As systemd gives it to Ceph's units (``EnvironmentFile=-/etc/default/ceph``), and the lab's settings."""
+def environment(kind: str) -> dict[str, str]:
+    """As systemd gives it to Ceph's units (``EnvironmentFile=-/etc/default/ceph``), what the agent gives ceph-mgr on Debian
+    13, and the lab's settings."""
     found = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
     with contextlib.suppress(FileNotFoundError):
         for line in DEFAULTS.read_text(encoding="utf-8").splitlines():
             name, sign, value = line.strip().partition("=")
             if sign and not name.startswith("#"):
                 found[name] = value.strip("\"'")
+    if kind == "mgr" and importlib.util.find_spec("agent.act.cephmgr"):
+        found |= importlib.import_module("agent.act.cephmgr").environment(MANAGER)
     if "CEPH_ARGS" in os.environ:
         found["CEPH_ARGS"] = os.environ["CEPH_ARGS"]
     return found

@@ -14,7 +14,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -112,8 +112,10 @@ class LabDoor:
     # ------------------------------------------------------------ orders
 
     def start(self, machine: str, plan: str, step: str, order: CephOrder) -> None:
-        """See `CephDoor.start`. A host that is off fails its order at once."""
+        """See `CephDoor.start`. A host that is off fails its order at once. OSDs are made without LVM: hosts have no
+        device mapper of their own."""
         host = self._host(machine)
+        order = _granted(order, plan)
         base = self._base(plan, step)
         lock = os.open(base.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -195,3 +197,18 @@ class LabDoor:
         folder = self.lab.folder / "orders"
         folder.mkdir(exist_ok=True, mode=0o700)
         return folder / hashlib.sha256(f"{plan}\0{step}".encode()).hexdigest()[:24]
+
+
+def _granted(order: CephOrder, plan: str) -> CephOrder:
+    """A step can't name its plan, whose hash covers it: its grants become the plan's when they are told to a machine.
+    And it can't know that the machine is a host of a lab."""
+    osd = order.osd
+    if osd is not None:
+        osd = replace(
+            osd,
+            data=replace(osd.data, plan=plan),
+            db=replace(osd.db, plan=plan) if osd.db else None,
+            wal=replace(osd.wal, plan=plan) if osd.wal else None,
+            backend="raw",
+        )
+    return replace(order, osd=osd, zap=tuple(replace(grant, plan=plan) for grant in order.zap))

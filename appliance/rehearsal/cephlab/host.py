@@ -30,12 +30,13 @@ AGENT = Path(agent.__file__).parent
 @dataclass(slots=True, kw_only=True)
 class Host:
     """``pid`` is its first process as this computer counts, 0 while it is off. ``settings`` is what its daemons and tools
-    are told beside ceph.conf (``CEPH_ARGS``)."""
+    are told beside ceph.conf (``CEPH_ARGS``); ``agent`` the folder of the agent's code that carries out its orders."""
 
     space: Space
     description: LabHost
     disks: dict[str, Attached] = field(default_factory=dict)
     settings: str = ""
+    agent: Path = AGENT
     pid: int = 0
 
     @property
@@ -55,7 +56,7 @@ class Host:
         """Start the first process; without ports yet. Raises `NamespaceError`."""
         self.folder.mkdir(parents=True, exist_ok=True)
         root = str(self.space.folder / "root")
-        script = [sys.executable, "-I", hostinit.__file__, self.name, root, str(self.folder), str(AGENT)]
+        script = [sys.executable, "-I", hostinit.__file__, self.name, root, str(self.folder), str(self.agent)]
         argv = self.space.inside(self.space.keeper, OUTER, ["unshare", *INNER, *script])
         with (self.folder / "console").open("ab") as console:
             process = subprocess.Popen(

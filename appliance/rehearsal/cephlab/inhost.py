@@ -46,9 +46,9 @@ def disks(described: list[dict[str, Any]]) -> list[Any]:
     return found
 
 
-def perform(task: dict[str, Any], report: Callable[[dict[str, Any]], None]) -> None:
+def perform(task: dict[str, Any], keys: Keys, report: Callable[[dict[str, Any]], None]) -> None:
     """Carry out one order and say how it ended: ``state`` is `DoorState`'s word."""
-    act, wire = importlib.import_module("agent.act.ceph"), importlib.import_module("agent.wire")
+    act, wire = importlib.import_module("agent.act.ceph"), importlib.import_module("agent.cephorder")
     document, errors = importlib.import_module("agent.document"), importlib.import_module("agent.errors")
     order = document.from_data(wire.CephOrder, task["order"])
     machine, plan = task["machine"], task["plan"]
@@ -57,7 +57,7 @@ def perform(task: dict[str, Any], report: Callable[[dict[str, Any]], None]) -> N
         report({"state": "running", "message": message or f"{stage} {fraction:.0%}"})
 
     try:
-        said, answers = act.perform(order, machine, plan, lambda: disks(task["disks"]), _secret, Daemons(), tell)
+        said, answers = act.perform(order, machine, plan, lambda: disks(task["disks"]), keys, Daemons(), tell)
     except (errors.OrderRefusedError, errors.DiskRefusedError) as error:
         report({"state": "refused", "message": str(error)})
     except Exception as error:  # whatever goes wrong is the order's end, and a person reads it
@@ -69,26 +69,30 @@ def perform(task: dict[str, Any], report: Callable[[dict[str, Any]], None]) -> N
         report({"state": "done", "message": said, "answers": [document.to_data(item) for item in answers]})
 
 
-def _secret(name: str) -> str:
-    """Ask the appliance for a key; OSError when it is gone or does not give it."""
-    print(json.dumps({"secret": name}), flush=True)
-    line = sys.stdin.readline()
-    if not line:
-        raise OSError("the appliance does not answer: it is asked again with the next order")
-    answer = json.loads(line)
-    if "secret" not in answer:
-        raise OSError(str(answer.get("error", "the appliance does not give this key")))
-    return str(answer["secret"])
+class Keys:
+    """Keys by name from the appliance. Takes standard output for itself: what else is printed goes to standard error."""
+
+    def __init__(self) -> None:
+        self._out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        os.dup2(2, 1)
+
+    def __call__(self, name: str) -> str:
+        """OSError when the appliance is gone or does not give it."""
+        self._out.write(json.dumps({"secret": name}) + "\n")
+        self._out.flush()
+        line = sys.stdin.readline()
+        if not line:
+            raise OSError("the appliance does not answer: it is asked again with the next order")
+        answer = json.loads(line)
+        if "secret" not in answer:
+            raise OSError(str(answer.get("error", "the appliance does not give this key")))
+        return str(answer["secret"])
 
 
-def main(verb: str, *rest: str) -> int:
-    task = json.loads(sys.stdin.readline())
-    if verb == "disks":
-        document = importlib.import_module("agent.document")
-        print(json.dumps([document.to_data(item) for item in disks(task["disks"])]))
-        return 0
+def carry_out(task: dict[str, Any], descriptor: int) -> None:
+    """One order after the other."""
     BUSY.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(int(rest[0]), "w", encoding="utf-8") as log, BUSY.open("w") as busy:
+    with os.fdopen(descriptor, "w", encoding="utf-8") as log, BUSY.open("w") as busy:
 
         def report(what: dict[str, Any]) -> None:
             log.write(json.dumps(what) + "\n")
@@ -96,7 +100,16 @@ def main(verb: str, *rest: str) -> int:
 
         report({"state": "running", "message": "the machine has its order"})
         fcntl.flock(busy, fcntl.LOCK_EX)
-        perform(task, report)
+        perform(task, Keys(), report)
+
+
+def main(verb: str, *rest: str) -> int:
+    task = json.loads(sys.stdin.readline())
+    if verb == "disks":
+        document = importlib.import_module("agent.document")
+        print(json.dumps([document.to_data(item) for item in disks(task["disks"])]))
+    else:
+        carry_out(task, int(rest[0]))
     return 0
 
 

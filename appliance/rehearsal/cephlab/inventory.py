@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import uuid
 from dataclasses import replace
 from ipaddress import IPv4Network
 from typing import Any
 
 from agent.document import from_data
 from agent.wire import Disk, Environment, Memory
-from appliance.model.ceph import CephSpec, DeviceClass
+from appliance.model.ceph import CephSpec, DeviceClass, DeviceFilter, DriveGroup
 from appliance.model.machine import Phase
 from appliance.model.network import Network, Plane
 from appliance.model.observed import Observed, ObservedMachine
@@ -23,14 +24,16 @@ from appliance.rehearsal.cephlab.disks import Attached
 from appliance.rehearsal.cephlab.host import Host
 from appliance.rehearsal.cephlab.lab import CephLab
 
-HARDWARE = parts.GENERIC
-"""The kind of machine that hosts say to be; disks and memory are their own."""
+HARDWARE = parts.ARM_STORAGE
+"""The kind of machine that hosts say to be: dedicated storage. Disks and memory are their own."""
 PUBLIC, CLUSTER = Plane.STORAGE_PUBLIC.value, Plane.STORAGE_CLUSTER.value
 BOOT = IPv4Network("10.77.0.0/24")
 """The provisioning network of the site; in the lab nobody is booted from it."""
 TRANSPORT = {DeviceClass.HDD: "sas", DeviceClass.SSD: "sata", DeviceClass.NVME: "nvme"}
-SYSTEM = replace(parts.BOOT_SSD, prefix="SYS")
-"""The disk that the host's system would be on: in no lab host, but every machine has one."""
+SYSTEM = replace(HARDWARE, disks=((parts.BOOT_NVME, 1),))
+"""With the disk that the host's system would be on: in no lab host, but every machine has one."""
+EVERY_DISK = DriveGroup(name="lab", data=DeviceFilter(model="LAB-"))
+"""All disks of the lab become OSDs, whatever their size."""
 
 
 def machine_names(description: LabDescription) -> dict[str, str]:
@@ -107,15 +110,19 @@ def observed(lab: CephLab, before: Observed | None = None, *, phase: Phase = Pha
 def _machine(
     number: int, host: LabHost, disks: tuple[Disk, ...], phase: Phase, given: Allocation | None
 ) -> ObservedMachine:
-    system = parts.disks(replace(HARDWARE, disks=((SYSTEM, 1),)), number)
+    system = parts.disks(SYSTEM, number)
+    permits: tuple[str, ...] = ()
     if phase is Phase.DEPLOYED:
-        system = tuple(replace(disk, content=fleet.installed_content((), fleet.machine_id(number))) for disk in system)
+        permits = (str(uuid.uuid5(uuid.NAMESPACE_URL, f"lab/{fleet.machine_id(number)}")),)
+        system = tuple(replace(disk, content=fleet.installed_content((), permits[0])) for disk in system)
     seen = fleet.machine(
         number,
         HARDWARE,
         phase=phase,
         expected=host.name,
         allocation=given,
+        installed_by="lab" if permits else "",
+        permits=permits,
         disks=(*system, *disks),
         memory=Memory(total=host.memory - (host.memory >> 6), installed=host.memory),
         environment=Environment.INSTALLED if phase is Phase.DEPLOYED else Environment.IMAGE,

@@ -16,7 +16,7 @@ from agent.document import decode, encode
 from appliance.rehearsal.cephlab.daemons import ENABLED
 from appliance.rehearsal.cephlab.description import APPLIANCE, LabDescription, LabDisk, LabHost
 from appliance.rehearsal.cephlab.disks import Attached, attach, detach
-from appliance.rehearsal.cephlab.host import Host
+from appliance.rehearsal.cephlab.host import AGENT, Host
 from appliance.rehearsal.cephlab.network import Plane, Switches
 from appliance.rehearsal.cephlab.settings import SMALL, arguments
 from appliance.rehearsal.cephlab.space import Space
@@ -34,10 +34,11 @@ AIO_SMALL, AIO_FULL = 2 * 64 + 64, 2 * 1024 + 64
 @dataclass(slots=True, kw_only=True)
 class CephLab:
     """A lab, made by ``with`` (or `open`, `close`). ``image`` is the root that hosts run from, by default built on first use
-    and cached."""
+    and cached; ``agent`` the folder of the agent's code, by default this checkout's."""
 
     description: LabDescription
     image: Path | None = None
+    agent: Path = AGENT
     hosts: dict[str, Host] = field(default_factory=dict)
     _space: Space | None = None
     _switches: Switches | None = None
@@ -89,8 +90,7 @@ class CephLab:
 
     def close(self) -> None:
         """End everything and delete it. Safe to call twice."""
-        if self._space is not None:
-            self._space.remove()
+        if self._space is not None and self._space.remove():
             for host in self.hosts.values():
                 host.reap()
 
@@ -105,7 +105,7 @@ class CephLab:
 
     def _add(self, description: LabHost) -> Host:
         settings = arguments(SMALL) if self.description.small else ""
-        host = Host(space=self.space, description=description, settings=settings)
+        host = Host(space=self.space, description=description, settings=settings, agent=self.agent)
         self.hosts[host.name] = host
         for disk in description.disks:
             host.disks[disk.serial] = attach(self.folder, disk)

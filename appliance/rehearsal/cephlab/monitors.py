@@ -8,6 +8,7 @@ import select
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from errno import ETIMEDOUT
 
 from agent.cephorder import MonAnswer, MonCommand
 from appliance.rehearsal.cephlab.host import Host
@@ -29,7 +30,7 @@ class Monitors:
     def ask(self, commands: Iterable[MonCommand]) -> tuple[MonAnswer, ...] | None:
         """The answers in order; None when no monitor answers (or the connection broke: ask again)."""
         asker = self._running()
-        answers = []
+        answers: list[MonAnswer] = []
         try:
             for item in commands:
                 line = json.dumps({"command": item.command, "payload": item.payload, "manager": item.manager})
@@ -39,8 +40,8 @@ class Monitors:
                 if not select.select([asker.stdout], [], [], PATIENCE)[0]:
                     raise OSError("no answer")
                 answer = MonAnswer(**json.loads(asker.stdout.readline()))
-                if answer.code == 110:  # ETIMEDOUT: no quorum
-                    raise OSError("no quorum")
+                if answer.code == ETIMEDOUT and not answers:
+                    raise OSError("no quorum")  # later ones may wait for something else, such as the first manager
                 answers.append(answer)
         except (OSError, ValueError):
             self.close()

@@ -7,6 +7,26 @@ logs, and they make `ceph-mon` less nervous about this computer's disk.
 
 from __future__ import annotations
 
+UNUSED = (
+    "alerts",
+    "influx",
+    "insights",
+    "localpool",
+    "mirroring",
+    "nfs",
+    "osd_perf_query",
+    "osd_support",
+    "prometheus",
+    "restful",
+    "selftest",
+    "snap_schedule",
+    "stats",
+    "telegraf",
+    "test_orchestrator",
+    "zabbix",
+)
+"""Modules of ceph-mgr, none of which is always on."""
+
 SMALL: tuple[tuple[str, str], ...] = (
     ("bluestore_cache_autotune", "false"),
     ("bluestore_cache_size", "16777216"),
@@ -26,6 +46,8 @@ SMALL: tuple[tuple[str, str], ...] = (
     ("mon_osd_cache_size", "10"),
     ("mon_memory_autotune", "false"),
     ("mds_cache_memory_limit", "67108864"),
+    # modules that nothing here uses: they cost every manager seconds of CPU at its start, and memory
+    ("mgr_disabled_modules", ",".join(UNUSED)),
     # how fast a disk is was measured with a benchmark at every first start (5 s): here the answer is never used
     ("osd_mclock_skip_benchmark", "true"),
     # this computer's disk is full of other things

@@ -71,12 +71,13 @@ class Space:
         """Run a command in namespaces of the keeper, with this computer's files."""
         return run(self.inside(self.keeper, spaces, argv), **options)  # type: ignore[arg-type]
 
-    def remove(self) -> None:
-        """End everything and delete it. Safe to call twice; does nothing for a lab that another process owns."""
+    def remove(self) -> bool:
+        """End everything and delete it. Safe to call twice; does nothing for a lab that another process owns (false)."""
         watcher, self._watcher = self._watcher, None
         if watcher is None:
-            return
+            return False
         watcher.communicate()  # closes its standard input, which is the signal, and waits
+        return True
 
 
 def wait_ready(process: subprocess.Popen[bytes], what: str) -> None:
@@ -139,5 +140,6 @@ def wait_gone(pid: int, seconds: float = PATIENCE) -> None:
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """What processes of a host see beside what `agent.run` gives."""
-    return {"PYTHONPATH": "/opt/rackseed", "PYTHONDONTWRITEBYTECODE": "1", **extra}
+    """What processes of a host see beside what `agent.run` gives. The agent's folder is read-only there, and its byte code
+    is another Python's: each host keeps its own."""
+    return {"PYTHONPATH": "/opt/rackseed", "PYTHONPYCACHEPREFIX": "/var/cache/rackseed", **extra}

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from agent.cephorder import MonAnswer, MonCommand
 from appliance.rehearsal.cephlab.lab import CephLab
 from appliance.rehearsal.cephlab.monitors import Monitors
 
+STUB = "hashpw = gensalt = checkpw = None\n"
+"""Before python3-bcrypt, which refuses ceph-mgr's subinterpreters, so that none of its modules loads (Debian 13)."""
 ADMIN = "/etc/ceph/ceph.client.admin.keyring"
 BOOTSTRAP = """
 set -e
@@ -33,6 +37,7 @@ class ByHand:
         self.members = self.hosts[:monitors]
         self.osds: dict[int, str] = {}
         self.asked = Monitors(host=lab.appliance)
+        self._asking = threading.Lock()
 
     def form(self) -> None:
         """Returns when every daemon was started."""
@@ -41,9 +46,8 @@ class ByHand:
             self._monitor(name)
         for name in self.members[:2]:
             self._manager(name)
-        for name in self.hosts:
-            for serial in self.lab.host(name).disks:
-                self.osd(name, serial)
+        with ThreadPoolExecutor() as pool:  # hosts at the same time, disks of one after the other
+            list(pool.map(self._fill, self.hosts))
 
     def _bootstrap(self) -> None:
         first = self.lab.host(self.hosts[0])
@@ -51,7 +55,8 @@ class ByHand:
         admin, monitor = (first.run(["cat", f"/tmp/{name}"]).stdout for name in ("client.admin", "mon."))
         for name in (*self.hosts, "appliance"):
             self.lab.host(name).write("/etc/ceph/ceph.conf", self._configuration(name))
-            self.lab.host(name).write("/etc/default/ceph", "PYTHONPATH=/opt/rackseed/agent/cephmgr\n")
+            self.lab.host(name).write("/etc/default/ceph", "PYTHONPATH=/usr/local/lib/by-hand\n")
+            self.lab.host(name).write("/usr/local/lib/by-hand/bcrypt.py", STUB)
             self.lab.host(name).write(ADMIN, admin, mode=0o600, owner="ceph")
         for name in self.members:
             self.lab.host(name).write("/tmp/mon.keyring", monitor, mode=0o600, owner="ceph")
@@ -69,7 +74,7 @@ class ByHand:
             "auth_service_required": "cephx",
             "auth_client_required": "cephx",
             "auth_allow_insecure_global_id_reclaim": "false",
-            "mgr_initial_modules": "iostat nfs",  # not restful: it can't be loaded on Debian 13 (docs/ceph-lab.md)
+            "mgr_initial_modules": "iostat",  # not restful: it can't be loaded on Debian 13 (docs/ceph-lab.md)
         }
         lines = ["[global]", *(f"{key} = {value}" for key, value in pairs.items())]
         return "\n".join([*lines, "[osd]", f"crush_location = root=default rack={rack} host={name}", ""])
@@ -94,6 +99,10 @@ class ByHand:
         self._keyring(name, f"/var/lib/ceph/mgr/ceph-{name}/keyring", f"mgr.{name}", key[0]["key"])
         self.lab.host(name).daemon("start", "mgr", name)
 
+    def _fill(self, name: str) -> None:
+        for serial in self.lab.host(name).disks:
+            self.osd(name, serial)
+
     def osd(self, name: str, serial: str) -> int:
         """Make a disk an OSD and start it; its id."""
         host, own = self.lab.host(name), str(uuid.uuid4())
@@ -115,7 +124,8 @@ class ByHand:
     def ask(self, prefix: str, *, payload: str = "", **words: Any) -> Any:
         """One command's answer as JSON; None when no monitor answers. AssertionError when it is refused."""
         command = json.dumps({"prefix": prefix, "format": "json", **words})
-        answers = self.asked.ask([MonCommand(command=command, payload=payload)])
+        with self._asking:
+            answers = self.asked.ask([MonCommand(command=command, payload=payload)])
         if answers is None:
             return None
         assert answers[0].code == 0, f"{prefix}: {answers[0]}"

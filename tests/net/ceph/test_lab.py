@@ -24,6 +24,7 @@ from appliance.rehearsal.cephlab.description import LabDisk, LabHost, even
 from appliance.rehearsal.cephlab.lab import CephLab, check_requests
 from appliance.rehearsal.cephlab.space import LABS, remove_stale
 from appliance.rehearsal.errors import MachineError, PrerequisiteError
+from hwprofiles.loader import load_profiles
 from tests.net.ceph.by_hand import ByHand, clean, healthy, up
 
 pytestmark = [pytest.mark.net, pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")]
@@ -124,7 +125,8 @@ def test_power_off_kills_everything_of_one_host(bare: CephLab) -> None:
     sleeper = host.start(["sleep", "600"])
     host.write("/var/lib/ceph/kept", "x")
     drills.power_off(bare, "h2")
-    assert sleeper.wait(10) != 0
+    with sleeper:
+        assert sleeper.wait(10) != 0
     with pytest.raises(MachineError, match="is off"):
         host.run(["true"])
     assert CephLab.attach(bare.folder).host("h2").off
@@ -169,8 +171,8 @@ def test_a_slow_disk_is_slow_for_who_has_it_open(bare: CephLab) -> None:
 
 
 def test_the_planner_lays_ceph_out_on_a_lab(bare: CephLab) -> None:
-    site = inventory.site(bare, CephSpec(pools=(PoolSpec(name="vm", service=Service.BLOCK),)))
-    layout = plan(site, inventory.observed(bare), None).desired.ceph
+    spec = CephSpec(groups=(inventory.EVERY_DISK,), pools=(PoolSpec(name="vm", service=Service.BLOCK),))
+    layout = plan(inventory.site(bare, spec), load_profiles(), inventory.observed(bare), None).desired.ceph
     assert layout is not None
     hosts = inventory.machine_names(bare.description)
     where = {(hosts[osd.machine], osd.data.serial, osd.device_class) for osd in layout.osds}
@@ -232,6 +234,7 @@ def test_a_real_cluster_comes_up_loses_a_host_and_heals(ceph_image: Path) -> Non
         ceph.wait_for("osd pool application enable", pool="vm", app="rbd")
         ceph.until("healthy", WITHIN, lambda status: healthy(status) and up(status) == HOSTS * OSDS)
         took = time.monotonic() - begin
+        print(f"{HOSTS} hosts with {OSDS} OSDs each: HEALTH_OK after {took:.0f} s")
         put_and_get(lab)
         lose_a_host(lab, ceph)
         spoil_a_label(lab, ceph)
