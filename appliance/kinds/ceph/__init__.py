@@ -10,6 +10,7 @@ from appliance.kinds.ceph.acts import Act, Wait, act
 from appliance.kinds.ceph.capacity import drain_seconds, may_leave
 from appliance.kinds.ceph.done import by_order, done
 from appliance.kinds.ceph.keys import KeyKind, KeySpec, keys
+from appliance.kinds.ceph.lint import lint
 from appliance.kinds.ceph.names import osd_uuid
 from appliance.kinds.ceph.parse import AnswerError, parse
 from appliance.kinds.ceph.questions import manager_questions, questions
@@ -26,6 +27,7 @@ __all__ = [
     "done",
     "drain_seconds",
     "keys",
+    "lint",
     "manager_questions",
     "may_leave",
     "osd_uuid",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from agent.cephorder import CephAction, CephOrder, MonCommand
-from appliance.kinds.ceph import commands, conf, keys, leave, serve
+from appliance.kinds.ceph import commands, conf, leave, serve
 from appliance.kinds.ceph.done import args_of, told_keys
+from appliance.kinds.ceph.keys import admin_keyring, bootstrap_keyring, monitor_key
 from appliance.kinds.ceph.names import osd_uuid
 from appliance.kinds.ceph.orders import Act, Wait, addresses, answering, ask, configuration, osd_order
-from appliance.kinds.ceph.there import live, misplaced, noted
+from appliance.kinds.ceph.there import LEAVING, live, misplaced, noted
 from appliance.model.ceph import CephArgs, CephHost, CephVerb, OsdLayout
 from appliance.model.cephstate import CephState, OsdState
 from appliance.model.plan import Step
@@ -33,9 +34,9 @@ def _configure(args: CephArgs, _state: CephState | None) -> Act:
     """The file, and keyrings by need: the administrator's where a monitor is, ceph-volume's where OSDs are."""
     secrets = []
     if "mon" in args.daemons:
-        secrets.append(keys.admin_keyring(args.fsid))
+        secrets.append(admin_keyring(args.fsid))
     if "osd" in args.daemons:
-        secrets.append(keys.bootstrap_keyring(args.fsid))
+        secrets.append(bootstrap_keyring(args.fsid))
     order = CephOrder(
         action=CephAction.CONFIGURE,
         fsid=args.fsid,
@@ -60,7 +61,7 @@ def _monitor(args: CephArgs, state: CephState | None) -> Act | Wait:
         kind="mon",
         address=host.address,
         monitors=tuple(one.address for one in others if one.name != host.name),
-        secrets=(keys.monitor_key(args.fsid), keys.admin_keyring(args.fsid)),
+        secrets=(monitor_key(args.fsid), admin_keyring(args.fsid)),
     )
     return Act(machine=host.machine, order=order)
 
@@ -100,7 +101,7 @@ def _osd(args: CephArgs, state: CephState | None) -> Act | Wait:
         kind="osd",
         address=host.address,
         monitors=addresses(args, state),
-        secrets=(keys.bootstrap_keyring(args.fsid),),
+        secrets=(bootstrap_keyring(args.fsid),),
         osd=osd_order(args.fsid, osd),
     )
     return Act(machine=host.machine, order=order)
@@ -114,6 +115,7 @@ def _right(osd: OsdLayout, host: CephHost, found: OsdState) -> Iterator[MonComma
         yield commands.place_osd(found.number, osd.weight, conf.location(host))
     if not found.in_:
         yield commands.command("osd in", ids=[str(found.number)])
+        yield commands.forget(f"{LEAVING}osd.{found.number}")
 
 
 def _stretch(args: CephArgs, state: CephState | None) -> Act | Wait:

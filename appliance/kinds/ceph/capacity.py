@@ -70,10 +70,10 @@ def _above(name: str, parents: dict[str, str]) -> list[str]:
 
 
 def no_space(state: CephState, device_class: str, osds: Collection[int]) -> str:
-    """Whether what this class holds fits on what stays, below `FULL`."""
-    inside = [osd for osd in state.osds if osd.device_class == device_class and not osd.destroyed and osd.in_]
-    used = sum(osd.used for osd in inside)
-    stays = sum(osd.size for osd in inside if osd.number not in osds)
+    """Whether what this class holds fits on what stays, below `FULL`. What is out already still holds what has to move."""
+    found = [osd for osd in state.osds if osd.device_class == device_class and not osd.destroyed]
+    used = sum(osd.used for osd in found)
+    stays = sum(osd.size for osd in found if osd.in_ and osd.number not in osds)
     if used > FULL * stays:
         part = f"{used / stays:.0%} of it" if stays else "and nothing is left"
         return (

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from agent.cephorder import MonCommand
+from agent.wire import encode
 from appliance.kinds.ceph.keys import Caps, digest
 from appliance.kinds.ceph.names import profile, secret
-from appliance.kinds.ceph.there import same_share
-from appliance.model.ceph import Bucket, PoolLayout, Service
+from appliance.kinds.ceph.there import LEAVING, same_share
+from appliance.model.ceph import Bucket, OsdLayout, PoolLayout, Service
 from appliance.model.cephstate import PoolState
 
 EXISTS, GONE = 17, 2
@@ -38,6 +40,11 @@ def remove_key(entity: str) -> tuple[MonCommand, ...]:
 
 def note(name: str, value: str) -> MonCommand:
     return command("config-key set", key=NOTES + name, val=value)
+
+
+def note_leaving(old: OsdLayout, number: int) -> MonCommand:
+    """What has to be known of an OSD until nothing of it is left, also by a plan whose parent has it no more."""
+    return note(f"{LEAVING}osd.{number}", encode(replace(old, number=number)).decode())
 
 
 def forget(name: str) -> MonCommand:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from appliance.kinds.ceph.names import monitor_machines
-from appliance.kinds.ceph.there import osd_made
+from appliance.kinds.ceph.names import monitor_machines, osd_uuid
+from appliance.kinds.ceph.there import noted_leaving, osd_fits
 from appliance.model.ceph import CephArgs, CephHost, CephLayout, CephVerb, OsdLayout
-from appliance.model.cephstate import CephState
+from appliance.model.cephstate import CephState, OsdState
 from appliance.model.plan import DiskChoice, Step, StepKind
 
 SHORT, LONG = 900.0, 3600.0
@@ -34,6 +34,16 @@ class Draft:
     last: tuple[str, ...] = ()
     configured: dict[str, str] = field(default_factory=dict)
     grown: list[str] = field(default_factory=list)
+    alive: dict[str, OsdState] = field(init=False)
+    left: dict[str, OsdLayout] = field(init=False)
+    formed: tuple[OsdLayout, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.alive = {osd.uuid: osd for osd in (self.state.osds if self.state else ()) if not osd.destroyed}
+        self.left = {self.uuid(osd): osd for osd in noted_leaving(self.state)}
+        stay = {self.uuid(osd) for osd in self.layout.osds}
+        found = {**self.left, **{self.uuid(osd): osd for osd in (self.before.osds if self.before else ())}}
+        self.formed = tuple(osd for uuid, osd in found.items() if uuid not in stay)
 
     def args(self, verb: CephVerb, layout: CephLayout | None = None, **more: object) -> CephArgs:
         of = layout or self.layout
@@ -81,5 +91,14 @@ class Draft:
         return (self.configured[machine],) if machine in self.configured else ()
 
     def has(self, osd: OsdLayout) -> bool:
-        host = self.hosts.get(osd.machine)
-        return host is not None and osd_made(self.state, self.layout.fsid, osd, host.name)
+        """Whether it is made; one that was on its way out and stays after all has to be taken in again."""
+        host, found = self.hosts.get(osd.machine), self.live(osd)
+        if host is None or found is None or (not found.in_ and found.uuid in self.left):
+            return False
+        return osd_fits(found, osd, host.name)
+
+    def live(self, osd: OsdLayout) -> OsdState | None:
+        return self.alive.get(self.uuid(osd))
+
+    def uuid(self, osd: OsdLayout) -> str:
+        return osd_uuid(self.layout.fsid, osd)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.cephorder import CephAction, CephOrder
+from agent.cephorder import CephAction, CephOrder, MonCommand
 from appliance.kinds.ceph import commands
 from appliance.kinds.ceph.capacity import drain_seconds, no_space
 from appliance.kinds.ceph.keys import of_daemon
@@ -23,7 +23,7 @@ def out(args: CephArgs, state: CephState | None) -> Act | Wait:
         why = no_space(state, found.device_class, {found.number})
         if why:
             return Wait(text=f"{name} is not drained: {why}")
-        return ask(args, state, (commands.command("osd out", ids=[str(found.number)]),))
+        return ask(args, state, (*_note(args, found), commands.command("osd out", ids=[str(found.number)])))
     if found.pgs is None:
         return Wait(text=f"whether {name} is empty is not known: wait until a manager answers")
     minutes = round(drain_seconds(state, (found,)) / 60)
@@ -48,7 +48,11 @@ def free(args: CephArgs, state: CephState | None) -> Act | Wait:
     told = commands.command(
         f"osd {word}", manager=True, id=found.number, force=not drained(found), yes_i_really_mean_it=True
     )
-    return ask(args, state, (told,))
+    return ask(args, state, (*_note(args, found), told))
+
+
+def _note(args: CephArgs, found: OsdState) -> tuple[MonCommand, ...]:
+    return (commands.note_leaving(args.old, found.number),) if args.old else ()
 
 
 def _stop(args: CephArgs, state: CephState, found: OsdState) -> Act | Wait:

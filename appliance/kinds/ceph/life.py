@@ -6,16 +6,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from appliance.kinds.ceph.draft import LONG, SHORT, Draft
-from appliance.kinds.ceph.names import osd_uuid
 from appliance.kinds.ceph.osds import clean, drain
-from appliance.kinds.ceph.there import known, live, runs
+from appliance.kinds.ceph.there import known, runs
 from appliance.model.ceph import CephVerb, OsdLayout
 
 
 def leaving(draft: Draft) -> None:
     """Steps for what earlier plans formed and the layout no longer has. New things come first: data goes to where it stays,
     and a monitor's place is taken before it leaves."""
-    if draft.before is None or draft.state is None or not draft.asker:
+    if draft.state is None or not draft.asker:
         return
     standing = draft.last
     gone = list(_gone(draft))
@@ -28,12 +27,10 @@ def leaving(draft: Draft) -> None:
 
 def _gone(draft: Draft) -> Iterable[OsdLayout]:
     """OSDs that are there, were planned once, and are planned no more; a replaced one is not among them."""
-    before, layout = draft.before, draft.layout
-    stay = {osd_uuid(layout.fsid, osd) for osd in layout.osds}
-    numbers = {osd.number for osd in layout.osds}
-    for osd in before.osds if before else ():
-        found = live(draft.state, osd_uuid(layout.fsid, osd))
-        if found is not None and found.uuid not in stay and osd.number not in numbers:
+    numbers = {osd.number for osd in draft.layout.osds}
+    for osd in sorted(draft.formed, key=lambda one: one.number):
+        found = draft.live(osd)
+        if found is not None and osd.number not in numbers:
             yield replace(osd, number=found.number)
 
 
@@ -43,7 +40,7 @@ def _purge(draft: Draft, osd: OsdLayout, drains: dict[OsdLayout, str]) -> tuple[
     args = draft.args(CephVerb.PURGE, host=draft.hosts.get(osd.machine), daemon=str(osd.number), old=osd)
     key = f"ceph-purge/osd.{osd.number}"
     draft.add(key, osd.machine, args, drains.values(), deadline=LONG, reversible=False)
-    found = live(draft.state, osd_uuid(draft.layout.fsid, osd))
+    found = draft.live(osd)
     return (key, *(clean(draft, osd, (key,)) if found is not None and found.up else ()))
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from appliance.kinds.ceph.draft import LONG, SPEED, Draft
-from appliance.kinds.ceph.names import disk_word, osd_uuid
-from appliance.kinds.ceph.there import live, numbered
+from appliance.kinds.ceph.names import disk_word
+from appliance.kinds.ceph.there import numbered
 from appliance.model.ceph import CephVerb, DiskRef, OsdLayout
 from appliance.model.plan import DiskChoice, DiskFate
 
@@ -34,7 +34,7 @@ def osds(draft: Draft, after: tuple[str, ...]) -> tuple[str, ...]:
 
 def lives(draft: Draft, osd: OsdLayout) -> bool:
     """Its disk carries it already: nothing is written any more, so no choice has to allow it."""
-    return live(draft.state, osd_uuid(draft.layout.fsid, osd)) is not None
+    return draft.live(osd) is not None
 
 
 def granted(draft: Draft, osd: OsdLayout) -> bool:
@@ -46,18 +46,15 @@ def granted(draft: Draft, osd: OsdLayout) -> bool:
 
 def replaced(draft: Draft, osd: OsdLayout) -> OsdLayout | None:
     """The OSD of an earlier plan whose number and place this one takes over; None when there is none, or when it stays."""
-    fsid = draft.layout.fsid
-    old = next((one for one in (draft.before.osds if draft.before else ()) if one.number == osd.number), None)
-    if old is None or osd_uuid(fsid, old) in {osd_uuid(fsid, one) for one in draft.layout.osds}:
-        return None
-    return old
+    return next((one for one in draft.formed if one.number == osd.number), None)
 
 
 def free(draft: Draft, old: OsdLayout, after: Iterable[str]) -> tuple[str, ...]:
     """Drain (when it still works) and destroy an OSD whose number stays."""
-    found = live(draft.state, osd_uuid(draft.layout.fsid, old))
+    found = draft.live(old)
     if found is None:
-        return ()
+        place = numbered(draft.state, old.number)
+        return clean(draft, old, tuple(after)) if place is not None and place.destroyed else ()
     host = draft.hosts.get(old.machine)
     keys: tuple[str, ...] = ()
     if found.up:
@@ -91,7 +88,7 @@ def zap(draft: Draft, old: OsdLayout, after: tuple[str, ...]) -> tuple[str, ...]
 
 def drain(draft: Draft, old: OsdLayout, after: Iterable[str]) -> str:
     """The deadline is by the size of its disk: a plan's hash must not change with every write."""
-    found = live(draft.state, osd_uuid(draft.layout.fsid, old))
+    found = draft.live(old)
     number = found.number if found else old.number
     args = draft.args(
         CephVerb.OUT, host=draft.hosts.get(old.machine), daemon=str(number), old=replace(old, number=number)
@@ -103,11 +100,10 @@ def drain(draft: Draft, old: OsdLayout, after: Iterable[str]) -> str:
 def numbering(draft: Draft, osd: OsdLayout, old: OsdLayout | None) -> OsdLayout:
     """The planned number where it is free (or its own, or that of the one it replaces); else the lowest free one."""
     found = numbered(draft.state, osd.number)
-    mine = osd_uuid(draft.layout.fsid, osd)
-    lives = live(draft.state, mine)
-    if lives is not None:
-        return replace(osd, number=lives.number)
-    if found is None or found.destroyed or (old and found.uuid == osd_uuid(draft.layout.fsid, old)):
+    standing = draft.live(osd)
+    if standing is not None:
+        return replace(osd, number=standing.number)
+    if found is None or found.destroyed or (old and found.uuid == draft.uuid(old)):
         return osd
     taken = {one.number for one in (draft.state.osds if draft.state else ())}
     taken |= {one.number for one in draft.layout.osds}

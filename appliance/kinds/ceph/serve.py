@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from agent.cephorder import CephAction, CephOrder, MonCommand, ObjectStore
-from appliance.kinds.ceph import commands, keys
+from appliance.kinds.ceph import commands
 from appliance.kinds.ceph.conf import bracketed
+from appliance.kinds.ceph.keys import admin_keyring, daemon_keyring, of_daemon
 from appliance.kinds.ceph.names import GATEWAY_PORT, MANAGER_POOL, access_key, secret
 from appliance.kinds.ceph.orders import Act, Wait, addresses, ask, asker
 from appliance.kinds.ceph.there import manager_pool_right, noted, pool_of, unsettled
@@ -18,7 +19,7 @@ def daemon(args: CephArgs, state: CephState | None) -> Act | Wait:
     """Its key is made known first, by a machine that may do that; then its own machine makes and starts it."""
     if args.host is None:
         raise ValueError(f"a step {args.verb} of {args.name} names no machine")
-    entity, caps = keys.of_daemon(args.service, args.daemon)
+    entity, caps = of_daemon(args.service, args.daemon)
     if not noted(state, entity, caps):
         return ask(args, state, commands.import_key(args.fsid, entity, caps))
     order = CephOrder(
@@ -28,7 +29,7 @@ def daemon(args: CephArgs, state: CephState | None) -> Act | Wait:
         kind=args.service,
         address=args.host.address,
         monitors=addresses(args, state),
-        secrets=(keys.daemon_keyring(args.fsid, args.service, args.daemon),),
+        secrets=(daemon_keyring(args.fsid, args.service, args.daemon),),
         store=store(args) if args.realm else None,
     )
     return Act(machine=args.host.machine, order=order)
@@ -88,7 +89,7 @@ def verify(args: CephArgs, state: CephState | None) -> Act | Wait:
         fsid=args.fsid,
         address=f"{bracketed(args.host.address)}:{GATEWAY_PORT}" if objects else "",
         monitors=addresses(args, state),
-        secrets=(keys.admin_keyring(args.fsid),),
+        secrets=(admin_keyring(args.fsid),),
         check=args.daemon,
         service=args.service,
         store=store(args) if objects else None,

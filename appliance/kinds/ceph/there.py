@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 
+from agent.wire import WireError, decode
 from appliance.kinds.ceph.keys import Caps, digest
 from appliance.kinds.ceph.names import MANAGER_POOL, filesystems, osd_uuid, profile
 from appliance.model.ceph import Bucket, CephHost, CephLayout, OsdLayout, PoolLayout
 from appliance.model.cephstate import CephState, OsdState, PoolState
 
+LEAVING = "leaving/"
 SHARE = 0.001
 """Shares are told apart no finer: the plan rounds them to four places."""
 
@@ -35,6 +38,17 @@ def live(state: CephState | None, uuid: str) -> OsdState | None:
     return next((osd for osd in state.osds if osd.uuid == uuid and not osd.destroyed), None)
 
 
+def noted_leaving(state: CephState | None) -> tuple[OsdLayout, ...]:
+    """OSDs that began to leave, by the notes that were left then: a later plan goes on, whatever its parent was. One that
+    can't be read is none."""
+    found = []
+    for name, text in state.notes if state else ():
+        if name.startswith(LEAVING):
+            with contextlib.suppress(WireError):
+                found.append(decode(OsdLayout, text))
+    return tuple(found)
+
+
 def numbered(state: CephState | None, number: int) -> OsdState | None:
     """Whatever has this number in the map."""
     return next((osd for osd in state.osds if osd.number == number), None) if state else None
@@ -44,7 +58,11 @@ def osd_made(state: CephState | None, fsid: str, osd: OsdLayout, host: str) -> b
     """Whether it was made, has started once (that is when it hangs itself into the tree), and is what was planned. One
     that is down now is made: starting it is not a plan's business."""
     found = live(state, osd_uuid(fsid, osd))
-    return found is not None and found.host == host and found.device_class == osd.device_class
+    return found is not None and osd_fits(found, osd, host)
+
+
+def osd_fits(found: OsdState, osd: OsdLayout, host: str) -> bool:
+    return found.host == host and found.device_class == osd.device_class
 
 
 def osd_runs(state: CephState | None, fsid: str, osd: OsdLayout, host: str) -> bool:

@@ -209,3 +209,37 @@ def test_steps_are_in_order_and_named_once(change: Change) -> None:
 
 def _names(osd: OsdLayout, layout: CephLayout) -> bool:
     return any((one.machine, one.data, one.db) == (osd.machine, osd.data, osd.db) for one in layout.osds)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(changes(), st.integers(0, 400))
+def test_osds_that_began_to_leave_are_not_forgotten(change: Change, cut: int) -> None:
+    """Also by a plan whose parent has them no more."""
+    before, after = build(change)
+    fake = Fake(hosts=dict(after.hosts))
+    fake.run(steps_of(before, None))
+    steps = steps_of(after, fake.state)
+    fake.run(steps[: cut % (len(steps) + 1)])
+    assert fake.state is not None
+    begun = {osd.uuid for osd in fake.state.osds if not osd.in_ and not osd.destroyed}
+    accepted = replace(after, before=after.layout)
+    fake.run(steps_of(accepted, fake.state))
+    assert steps_of(accepted, fake.state) == ()
+    stay = {kind.osd_uuid(after.layout.fsid, osd) for osd in after.layout.osds}
+    assert not begun & {osd.uuid for osd in fake.state.osds} - stay
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(changes(), st.integers(0, 400))
+def test_who_changes_his_mind_gets_everything_back(change: Change, cut: int) -> None:
+    """Back to the old layout in the middle: what was on its way out is taken in again."""
+    before, after = build(replace(change, more=()))
+    back = replace(before, before=after.layout, hosts=after.hosts)
+    fake = Fake(hosts=dict(after.hosts))
+    fake.run(steps_of(before, None))
+    steps = steps_of(after, fake.state)
+    fake.run(steps[: cut % (len(steps) + 1)])
+    fake.run(steps_of(back, fake.state))
+    assert fake.state is not None
+    live = {osd.uuid for osd in fake.state.osds if osd.up and osd.in_ and not osd.destroyed}
+    assert {kind.osd_uuid(before.layout.fsid, osd) for osd in before.layout.osds} <= live

@@ -19,6 +19,7 @@ from appliance.model.ceph import (
 )
 from appliance.model.place import Place, Rack
 from appliance.model.plan import DiskChoice, DiskFate
+from appliance.plan.candidate import Candidate
 from appliance.plan.crush import path_of, tree
 from appliance.plan.pools import plan_pools
 from appliance.plan.services import place_services
@@ -114,18 +115,15 @@ def scene(
         rules=made.rules,
         pools=made.pools,
     )
-    hosts = {
-        where[member.id]: CephHost(
-            machine=where[member.id],
-            name=member.name,
-            address=f"10.77.1.{int(member.name.strip('hn'))}",
-            location=_location(member.place),
-        )
-        for member in members
-    }
+    hosts = {where[member.id]: _host(where[member.id], member) for member in members}
     if stretch:
         hosts["appliance"] = CephHost(machine="appliance", name="appliance", address="10.77.1.254")
     return Scene(layout=layout, hosts=hosts, choices=choices(layout.osds), before=before)
+
+
+def _host(machine: str, member: Candidate) -> CephHost:
+    number = int(member.name.strip("hn"))
+    return CephHost(machine=machine, name=member.name, address=f"10.77.1.{number}", location=_location(member.place))
 
 
 def _location(place: Place) -> tuple[tuple[str, str], ...]:

@@ -120,7 +120,7 @@ def test_an_osd_that_is_down_and_missed_is_not_purged() -> None:
     told = kind.act(only(steps, "ceph-purge/osd.8"), state)
     assert isinstance(told, Wait) and "can't be used without it" in told.text
     fine = kind.act(only(steps, "ceph-purge/osd.8"), replace(state, pgs=(("active+undersized+degraded", 9),)))
-    assert isinstance(fine, Act) and '"force": true' in fine.order.commands[0].command
+    assert isinstance(fine, Act) and '"force": true' in fine.order.commands[-1].command
 
 
 def test_the_last_quorum_is_kept() -> None:
@@ -187,3 +187,38 @@ def test_settled_means_clean_and_no_check_but_those_that_may_be() -> None:
     assert unsettled(replace(state, filesystems=(system,))) == "no metadata server is active for fs"
     scrubbing = (("active+clean+scrubbing+deep", 1),)
     assert settled(replace(state, pgs=scrubbing))
+
+
+# ---------------------------------------------------------------- what is only said
+
+
+def test_strangers_and_full_osds_are_named() -> None:
+    made, state = four()
+    assert kind.lint(made.layout, None, state) == ()
+    stranger = replace(state.osds[0], number=20, uuid="11111111-2222-4333-8444-555555555555", host="")
+    waiting = replace(state.osds[0], number=21, destroyed=True)
+    full = [replace(osd, used=int(osd.size * part)) for osd, part in zip(state.osds, (0.86, 0.91, 0.96), strict=False)]
+    odd = replace(state, osds=(stranger, waiting, *full, *state.osds[3:]))
+    found = kind.lint(made.layout, None, odd)
+    assert [(one.about, one.rule, one.severity) for one in found] == [
+        ("osd.0", "ceph-osd-full", "warning"),
+        ("osd.1", "ceph-osd-full", "error"),
+        ("osd.2", "ceph-osd-full", "error"),
+        ("osd.20", "ceph-osd-unknown", "warning"),
+        ("osd.21", "ceph-osd-destroyed", "warning"),
+    ]
+    assert found[2].text == "it is 96% full; its pools take no more writes: add disks or delete data now"
+
+
+def test_what_leaves_is_no_stranger() -> None:
+    made, state = four()
+    less = replace(made.layout, osds=made.layout.osds[:-1])
+    assert kind.lint(less, made.layout, state) == ()
+    assert [one.about for one in kind.lint(less, None, state)] == [f"osd.{made.layout.osds[-1].number}"]
+
+
+def test_what_is_out_still_has_to_fit() -> None:
+    """One that drains already still holds its data: the next one must leave room for them too."""
+    made, state = four()
+    osds = tuple(replace(osd, used=6 * GIB, in_=osd.number != 0) for osd in state.osds)
+    assert "48.0 GiB are stored" in kind.may_leave(made.layout, replace(state, osds=osds), [1])
