@@ -201,7 +201,7 @@ def _matters(connection: Connection, row: PlanRow, observed: Observed, fact: Cha
     found = [step for step in steps.of_plan(connection, row.hash) if step.machine == head]
     install = next((step for step in found if step.step.install), None)
     if install is None or install.step.install is None:
-        return not _begun(found, what)
+        return not _begun(connection, found, what)
     if install.state is StepState.DONE:
         return False
     permit = permits.of_step(connection, row.hash, install.key)
@@ -213,9 +213,10 @@ def _matters(connection: Connection, row: PlanRow, observed: Observed, fact: Cha
     return [disk.content.table_id.lower() for disk in disks] != [permit.id]
 
 
-def _begun(found: list[StepRow], what: str) -> bool:
-    """Whether the fact is about a disk that a step of Ceph has begun to write."""
-    begun = [key for step in found if step.started is not None for key in written_keys(step.step)]
+def _begun(connection: Connection, found: list[StepRow], what: str) -> bool:
+    """Whether the fact is about a disk that a step of Ceph has begun to write, in this run of the plan or an earlier one."""
+    told = [step for step in found if step.started is not None or orders.newest(connection, step.plan, step.key)]
+    begun = [key for step in told for key in written_keys(step.step)]
     return what.removeprefix("disk/") in {f"{serial}/{wwn}" for _, serial, wwn in begun}
 
 

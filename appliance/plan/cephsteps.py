@@ -65,7 +65,7 @@ def ceph_work(
     known = state if state is not None and state.fsid == layout.fsid else None
     there = {one.id: one for one in placed if _serves(one)}
     given = {one.id: one.given for one in placed}
-    found = {who: host for who, host in hosts(desired, given).items() if who in there}
+    found = {who: host for who, host in hosts(desired, given, before).items() if who in there}
     waits = tuple(_late(layout, placed, found, formed=known is not None))
     if waits and known is None:
         return CephWork(choices=choices, waits=waits)
@@ -95,7 +95,7 @@ def _late(
     layout: CephLayout, placed: Sequence[Candidate], found: Mapping[str, CephHost], *, formed: bool
 ) -> Iterable[Wait]:
     """Machines that have a part in it and can't be told anything yet."""
-    parts = {service.machine for service in layout.services} | {osd.machine for osd in layout.osds}
+    parts = _parts(layout)
     names = {one.id: one.name for one in placed}
     late = sorted((names.get(who, who) for who in parts - found.keys()), key=natural)
     if late:
@@ -105,13 +105,16 @@ def _late(
         yield Wait(about=layout.name, reason=WaitReason.MEMBERS_MISSING, text=text)
 
 
-def hosts(desired: Desired, given: Mapping[str, Allocation]) -> dict[str, CephHost]:
-    """Machines of the layout as Ceph's steps need them, by id; without those that have no address in the public network."""
+def hosts(
+    desired: Desired, given: Mapping[str, Allocation], before: CephLayout | None = None
+) -> dict[str, CephHost]:
+    """Machines of the layout as Ceph's steps need them, by id; without those that have no address in the public network.
+    Those of ``before`` are among them: who leaves is told to let go of what it has."""
     layout = desired.ceph
     if layout is None:
         return {}
     parents = {item: (bucket.level, bucket.name) for bucket in layout.buckets for item in bucket.items}
-    parts = {service.machine for service in layout.services} | {osd.machine for osd in layout.osds}
+    parts = _parts(layout) | (_parts(before) if before else frozenset())
     found: dict[str, CephHost] = {}
     for node in desired.nodes:
         address = _address(node, layout.public, given.get(node.machine))
@@ -120,6 +123,11 @@ def hosts(desired: Desired, given: Mapping[str, Allocation]) -> dict[str, CephHo
                 machine=node.machine, name=node.name, address=address, location=_location(node.name, parents)
             )
     return found
+
+
+def _parts(layout: CephLayout) -> frozenset[str]:
+    """Ids of machines that something of the layout runs on."""
+    return frozenset((*(service.machine for service in layout.services), *(osd.machine for osd in layout.osds)))
 
 
 def _address(node: NodeLayout, network: str, given: Allocation | None) -> str:

@@ -9,11 +9,12 @@ from typing import Any
 
 from agent.cephorder import CephAction, CephOrder, MonAnswer, MonCommand
 from appliance.kinds.ceph.names import MANAGER_POOL
-from appliance.kinds.ceph.questions import QUESTIONS as MONITORS
+from appliance.kinds.ceph.questions import MANAGER_QUESTIONS
+from appliance.kinds.ceph.questions import QUESTIONS as MONITOR_QUESTIONS
 from appliance.model.ceph import CephHost, CephLayout
 from appliance.model.cephstate import BucketState, CephState, FilesystemState, OsdState, PoolState
 
-QUESTIONS = (*MONITORS, "osd df")
+QUESTIONS = (*MONITOR_QUESTIONS, *MANAGER_QUESTIONS)
 
 
 @dataclass
@@ -169,14 +170,12 @@ class CephSim:
             "status": {
                 "fsid": state.fsid,
                 "quorum_names": self.monitors,
+                "mgrmap": {"available": bool(self.managers)},
                 "health": health,
                 "pgmap": {"pgs_by_state": groups},
             },
             "mon dump": {"mons": [{"name": name} for name in self.monitors]},
-            "mgr dump": {
-                "active_name": "".join(self.managers[:1]),
-                "standbys": [{"name": n} for n in self.managers[1:]],
-            },
+            "mgr metadata": [{"name": name} for name in self.managers],
             "osd dump": {
                 "osds": [
                     {"osd": osd.number, "uuid": osd.uuid, "up": 1, "in": 1, "weight": 1.0, "state": ["exists", "up"]}
