@@ -90,9 +90,8 @@ def carry_out(session: Session, goal: str, timeout: float) -> set[str]:
 
 def check_the_image(session: Session, name: str) -> None:
     """Everything of Ceph is there, and nothing of it was started by the installation."""
-    said = on(
-        session, name, f"command -v {' '.join(PROGRAMS)}; python3 -c 'import rados, rbd, cephfs'; modprobe dm-crypt"
-    )
+    found = f"for program in {' '.join(PROGRAMS)}; do command -v $program; done"
+    said = on(session, name, f"{found}; python3 -c 'import rados, rbd, cephfs'; modprobe dm-crypt")
     assert {Path(line).name for line in said.splitlines()} == set(PROGRAMS)
     running = on(session, name, "systemctl list-units --plain --no-legend --state=active,failed 'ceph*.service'")
     assert running.strip() == "", running
