@@ -290,9 +290,9 @@ class CephLayout:
 
 class CephVerb(StrEnum):
     """What a step does with Ceph. Forming: ``configure`` … ``settle`` (wait until everything is clean) and ``verify``
-    (write, read and compare). Life: ``out`` (drain), ``destroy`` (the id and its place stay for a new disk), ``purge`` (id, key and
-    place go), ``zap``, ``leave`` (daemons other than OSDs are removed from a machine, or empty buckets from the tree).
-    ``stretch``: two sites with a tiebreaker."""
+    (write, read and compare). Life: ``out`` (drain), ``destroy`` (the id and its place stay for a new disk),
+    ``purge`` (id, key and place go), ``zap``, ``leave`` (daemons other than OSDs are removed from a machine, or empty
+    buckets from the tree). ``stretch``: two sites with a tiebreaker."""
 
     CONFIGURE = "configure"
     MON = "mon"
@@ -326,11 +326,11 @@ class CephHost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CephArgs:
-    """Everything that a step of Ceph needs and that the plan decides. ``daemon`` is the id without its type. ``monitors``
-    are the planned ones, in order; the first is the one that begins. ``old`` is the OSD that is replaced or leaves. Fields that
-    a verb does not need are empty. ``daemons`` are what will run on ``host`` (``mon``, ``osd`` …), ``realm`` is that of the
-    object service, ``keys`` names what users' keys are for (pools and file systems), ``sites`` where monitors stand in
-    stretch mode (name, level, bucket; the tiebreaker last)."""
+    """Everything that a step of Ceph needs and that the plan decides. ``daemon`` is the id without its type.
+    ``monitors`` are the planned ones, in order; the first is the one that begins. ``old`` is the OSD that is replaced
+    or leaves. Fields that a verb does not need are empty. ``daemons`` are what will run on ``host`` (``mon``, ``osd``
+    …), ``realm`` is that of the object service, ``keys`` names what users' keys are for (pools and file systems),
+    ``sites`` where monitors stand in stretch mode (name, level, bucket; the tiebreaker last)."""
 
     verb: CephVerb
     name: str

@@ -60,10 +60,10 @@ class FilesystemState:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CephState:
     """``monitors`` are all of the map, ``quorum`` those in it. ``health`` is ``HEALTH_OK``, ``_WARN`` or ``_ERR``;
-    ``checks`` pairs of code and summary. ``pgs`` counts by state name. ``at`` is when it was asked (seconds since the epoch).
-    ``metadata_servers`` are all of them, active or standby. ``notes`` are what rackseed left in the monitors' store about
-    things that Ceph does not show without showing secrets (``keys/mds.n1`` and a digest of its caps). ``recovering`` is
-    objects per second."""
+    ``checks`` pairs of code and summary. ``pgs`` counts by state name. ``at`` is when it was asked (seconds since the
+    epoch). ``metadata_servers`` are all of them, active or standby. ``notes`` are what rackseed left in the monitors'
+    store about things that Ceph does not show without showing secrets (``keys/mds.n1`` and a digest of its caps).
+    ``recovering`` is objects per second."""
 
     fsid: str
     release: str = ""

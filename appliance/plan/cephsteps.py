@@ -105,9 +105,7 @@ def _late(
         yield Wait(about=layout.name, reason=WaitReason.MEMBERS_MISSING, text=text)
 
 
-def hosts(
-    desired: Desired, given: Mapping[str, Allocation], before: CephLayout | None = None
-) -> dict[str, CephHost]:
+def hosts(desired: Desired, given: Mapping[str, Allocation], before: CephLayout | None = None) -> dict[str, CephHost]:
     """Machines of the layout as Ceph's steps need them, by id; without those that have no address in the public network.
     Those of ``before`` are among them: who leaves is told to let go of what it has."""
     layout = desired.ceph
