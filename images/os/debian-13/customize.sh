@@ -26,6 +26,8 @@ touch "$root/etc/.updated" "$root/var/.updated"
 # What the build left.
 rm -f "$root/etc/dpkg/dpkg.cfg.d/99mmdebstrap" "$root/etc/apt/apt.conf.d/99mmdebstrap" "$root/etc/apt/sources.list"
 rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*.bin "$root"/var/cache/debconf/*-old
+# Written when the packages' scripts imported them, not always with the same bytes.
+rm -rf "$root/usr/share/python3/debpython/__pycache__"
 rm -rf "$root"/var/cache/ldconfig "$root"/var/lib/dpkg/*-old "$root"/tmp/* "$root"/run/* "$root"/boot/*.old "$root"/*.old
 find "$root/var/log" -type f -delete
 rm -f "$root"/etc/passwd- "$root"/etc/group- "$root"/etc/shadow- "$root"/etc/gshadow- "$root"/etc/.pwd.lock
