@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,7 +31,6 @@ def formation(ceph_image: Path, tmp_path: Path) -> Iterator[Formation]:
 def form(formation: Formation, seconds: float = 420) -> Plan:
     """Plan, apply, work; then Ceph is healthy and nothing is left to do."""
     made = formation.plan()
-    print(f"{time.monotonic():.0f} plan of {len(made.steps)} steps: {[s.key for s in made.steps]}", flush=True)
     formation.apply(made)
     formation.work(seconds)
     formation.healthy(120)
