@@ -7,8 +7,6 @@ import ipaddress
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import psutil
-
 from agent.act import cephfiles as files
 from agent.act import cephkeyrings as keyrings
 from agent.errors import CephError
@@ -126,6 +124,8 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
 
 def addresses() -> set[ipaddress.IPv4Address | ipaddress.IPv6Address]:
     """Of all ports of this machine (of this network namespace)."""
+    import psutil  # noqa: PLC0415 - only in installed systems
+
     found = set()
     for items in psutil.net_if_addrs().values():
         for item in items:
@@ -142,6 +142,8 @@ def _listed(own: set[ipaddress.IPv4Address | ipaddress.IPv6Address]) -> str:
 
 
 def memory_findings(kinds: Iterable[str]) -> list[str]:
+    import psutil  # noqa: PLC0415 - only in installed systems
+
     total = psutil.virtual_memory().total
     if total < SMALLEST_MEMORY and {"osd", "mon"} & set(kinds):
         return [f"this machine has {total >> 20} MiB of memory: a mon or an OSD needs {SMALLEST_MEMORY >> 20}"]

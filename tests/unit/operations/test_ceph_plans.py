@@ -39,7 +39,7 @@ class Racks(Floor):
 
     def begin(self) -> None:
         sites.load_site_text(self.app, OPERATOR, SITE, "lab.yaml")
-        self.image("ab" * 32)
+        self.image("ab" * 32, "debian-13-ceph")
         self.members, self.done = {}, []
         for number in (1, 2, 3):
             box = self.make(number)

@@ -41,12 +41,12 @@ class Floor:
         self.image("ab" * 32)
         return [self.join(number) for number in range(1, count + 1)]
 
-    def image(self, sha256: str) -> None:
+    def image(self, sha256: str, system: str = "debian-13") -> None:
         manifest = {"chunk_size": 4, "chunks": ["c" * 64], "unpacked": 100}
         row = artefacts.ArtefactRow(
             sha256=sha256,
             kind="os-image",
-            name="debian-13.tar.zst",
+            name=f"{system}.tar.zst",
             path="/nowhere",
             size=4,
             document=manifest,
