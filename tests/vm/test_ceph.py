@@ -45,6 +45,10 @@ with rados.Rados(conffile="/etc/ceph/ceph.conf") as cluster:
 """With librados, as the agent asks; the `ceph` command costs an emulated machine three times as much."""
 
 
+pytestmark = pytest.mark.nightly
+"""With it the lane's budget of processor time would be spent."""
+
+
 @pytest.fixture
 def ceph_image(cache: Path) -> None:
     """The root image with Ceph, beside those that every scenario needs."""
