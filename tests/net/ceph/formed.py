@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from pathlib import Path
 
+from appliance.effects.cephdoor import CephDoor
 from appliance.effects.clock import SystemClock
 from appliance.engine.engine import Engine
 from appliance.engine.registry import Tools, registry
@@ -97,18 +98,21 @@ class Formation:
             steps.add(connection, made.hash, made.steps)
         self.accepted = made
 
-    def work(self, seconds: float) -> None:
-        """Until the accepted plan is over. AssertionError with what went wrong."""
+    def engine(self, door: CephDoor, lease: float = 30.0) -> Engine:
+        """The product's worker, with a door of the lab."""
         tools = Tools(
             store=self.app.store,
             clock=self.app.clock,
             authority=self.app.authority,
             settings=self.app.settings,
             render=render_files,
-            ceph=self.door,
+            ceph=door,
         )
-        engine, end = Engine(tools, registry()), time.monotonic() + seconds
-        assert self.accepted is not None
+        return Engine(tools, registry(), lease=lease)
+
+    def work(self, seconds: float) -> None:
+        """Until the accepted plan is over. AssertionError with what went wrong."""
+        engine, end = self.engine(self.door), time.monotonic() + seconds
         while (state := self.state()) == "accepted":
             if not engine.run_one():
                 time.sleep(0.1)
@@ -117,8 +121,11 @@ class Formation:
 
     def state(self) -> str:
         assert self.accepted is not None
+        return self.state_of(self.accepted.hash)
+
+    def state_of(self, plan_hash: str) -> str:
         with self.app.store.read() as connection:
-            return str(plans.get_state(connection, self.accepted.hash))
+            return str(plans.get_state(connection, plan_hash))
 
     def report(self) -> str:
         """Every step that is not done, with the last that was said of it."""
