@@ -69,8 +69,8 @@ def write_report(steps: int, planned: float, formed: float, used: dict[str, int]
     lines = [
         "# 48 OSDs",
         "",
-        f"{HOSTS} hosts in namespaces, {DISKS} sparse loop disks each, {RACKS} racks in {DATACENTERS} datacenters, formed by",
-        "planner, engine and the agent's own code with real daemons of Debian 13's Ceph (small-memory settings).",
+        f"{HOSTS} hosts in namespaces, {DISKS} sparse loop disks each, {RACKS} racks in {DATACENTERS} datacenters, formed",
+        "by planner, engine and the agent's own code with real daemons of Debian 13's Ceph (small-memory settings).",
         f"{os.cpu_count()} cores, kernel {platform.release()}.",
         "",
         "| what | result |",
