@@ -22,6 +22,7 @@ from appliance.plan.candidate import Candidate
 from appliance.plan.membership import Membership, Referees, usable
 from appliance.plan.naming import listed
 from appliance.plan.order import natural
+from appliance.plan.osd_standing import system_disks
 from appliance.plan.split import JOINER, Part, by_name, split
 from hwprofiles.profile import DiskRoleName
 
@@ -339,7 +340,7 @@ def _has_disk(candidate: Candidate, spec: CephSpec) -> bool:
     ruled = profile.disk_role(DiskRoleName.OSD) is not None or any(
         not group.data.empty and (not group.profiles or profile.name in group.profiles) for group in spec.groups
     )
-    system = {disk.path for disk in candidate.system}
+    system = {disk.path for disk in system_disks(candidate)}
     disks = (disk for disk in candidate.inventory.disks if disk.path not in system)
     return ruled and any(not disk.removable and not disk.read_only and disk.size >= SMALLEST_OSD for disk in disks)
 

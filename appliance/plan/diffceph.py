@@ -68,7 +68,10 @@ def _created(now: CephLayout, names: Names) -> Iterator[DiffLine]:
 def _removed(now: CephLayout | None, before: CephLayout | None, names: Names) -> Iterator[DiffLine]:
     if now is None:
         if before is not None:
-            text = f"{before.name} is no longer in the site file: {count(len(before.osds), 'OSD')} are taken apart"
+            text = (
+                f"{before.name} is not in this layout: its {count(len(before.osds), 'OSD')} run on, and no plan knows them "
+                "any more; put it back into the site file, or see why it waits"
+            )
             yield DiffLine(kind=LineKind.DESTROY, text=text)
         return
     if before is not None:

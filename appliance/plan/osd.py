@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from agent.wire import Disk
 from appliance.model.ceph import CephSpec, OsdBudget, OsdLayout
 from appliance.model.plan import DiskChoice, DiskFate, Wait, WaitReason
 from appliance.model.site import Site
@@ -22,7 +21,7 @@ from appliance.plan.order import natural
 from appliance.plan.osd_group import DATA, DB, ROLES, WAL, Host, NewOsd, plan_group
 from appliance.plan.osd_rules import Rules, rules
 from appliance.plan.osd_slots import Shelf, shelf, size_text
-from appliance.plan.osd_standing import Dropped, formed, stand
+from appliance.plan.osd_standing import Dropped, formed, stand, system_disks
 from appliance.plan.reject import Finding
 from appliance.plan.verdict import Claims, judge
 
@@ -63,7 +62,7 @@ class _Machine:
     ) -> None:
         self.spec, self.candidate, self.hyperconverged = spec, candidate, hyperconverged
         self.rules: Rules = rules(spec.groups, candidate.profile.name, candidate.profile.disks)
-        verdicts = judge(candidate.machine, _system(candidate), claimed)
+        verdicts = judge(candidate.machine, system_disks(candidate), claimed)
         own = sorted((osd for osd in standing if osd.machine == candidate.id), key=lambda osd: osd.number)
         stands, self.dropped = stand(own, verdicts) if own else ([], [])
         kept = {where for one in stands for where in (one.data, one.db, one.wal)}
@@ -264,13 +263,6 @@ _TOLD = {
     Finding.FAILING: WaitReason.LAYOUT,
 }
 """What people are told beside the why-line. That a disk is protected, they said themselves."""
-
-
-def _system(candidate: Candidate) -> tuple[Disk, ...]:
-    """The system disks. Of a machine in service those are what is in use, and so may be disks that Ceph has written."""
-    if not candidate.standing:
-        return candidate.system
-    return tuple(disk for disk in candidate.system if not (disk.content.in_use and formed(disk)))
 
 
 def _grant(*serials: str) -> str:

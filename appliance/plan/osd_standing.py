@@ -12,6 +12,7 @@ from typing import NamedTuple
 from agent.wire import Disk
 from appliance.model.ceph import DiskRef, OsdLayout
 from appliance.model.plan import WaitReason
+from appliance.plan.candidate import Candidate
 from appliance.plan.content import fingerprint, signatures
 from appliance.plan.verdict import Identity, Verdict
 from hwprofiles.normal import serial_key
@@ -56,6 +57,13 @@ def stand(osds: Iterable[OsdLayout], verdicts: Sequence[Verdict]) -> tuple[list[
 def formed(disk: Disk) -> bool:
     """Whether Ceph has written it: a BlueStore label, or LVM volumes that Ceph tagged (the agent reports both alike)."""
     return not disk.content.blank and any(one.kind == "ceph_bluestore" for one in signatures(disk.content))
+
+
+def system_disks(candidate: Candidate) -> tuple[Disk, ...]:
+    """The system disks. Of a machine in service those are what is in use, and so may be disks that Ceph has written."""
+    if not candidate.standing:
+        return candidate.system
+    return tuple(disk for disk in candidate.system if not (disk.content.in_use and formed(disk)))
 
 
 class Missing(NamedTuple):

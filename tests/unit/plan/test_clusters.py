@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from agent.wire import Board, Disk
+from agent.wire import Board, Content, Disk, Signature
 from appliance.model.ceph import CephSpec, DeviceFilter, DriveGroup
 from appliance.model.cluster import ClusterLayout, ClusterSpec
 from appliance.model.machine import Phase, Policy
@@ -451,6 +452,17 @@ def test_ceph_without_clusters_wants_a_disk() -> None:
     assert ceph(site(), found) == ["n1"]
     group = DriveGroup(name="all", data=DeviceFilter(all=True))
     assert ceph(site(), found, groups=(group,)) == ["n1", "pi1"]
+
+
+def test_a_member_of_ceph_stays_one_while_its_osds_run() -> None:
+    """Of a machine in service everything in use is taken for its system at first, the disks of its OSDs too."""
+    osd = Content(signatures=(Signature(kind="ceph_bluestore", label="osd.0"),), edges="b1", in_use=True)
+    other = Content(signatures=(Signature(kind="ext4"),), edges="b2", in_use=True)
+    big = Disk(path="/dev/nvme1n1", size=4 * 10**12, serial="A", transport="nvme", content=osd)
+    for content, members in ((osd, ["n1"]), (other, [])):
+        disk = replace(big, content=content)
+        one = replace(machine("n1", disks=(disk,)), system=(disk,), standing=True)
+        assert ceph(site(), [one]) == members
 
 
 def test_a_tiebreaker_is_no_member_of_ceph() -> None:
