@@ -47,10 +47,12 @@ class Place:
     def bucket(self, level: Level) -> str:
         """The CRUSH bucket of this place at ``level``, or empty. Rows are only unique inside their datacenter, so their
         bucket says both; racks, datacenters and zones have names that the site file keeps unique."""
+        if level is Level.RACK:
+            return self.rack
         if level is Level.ZONE:
             return self.zone
         if level is Level.DATACENTER:
             return self.datacenter
         if level is Level.ROW:
             return f"{self.datacenter}-{self.row}" if self.row and self.datacenter else self.row
-        return self.rack if level is Level.RACK else ""
+        return ""

@@ -30,13 +30,15 @@ def machine_facts(machine: ObservedMachine, written: Iterable[str]) -> list[Fact
     who, inventory = machine.machine.id, machine.inventory
     if inventory is None:
         return []
-    table = {disk_key(disk): disk for disk in inventory.disks}
+    keys = [disk_key(disk) for disk in inventory.disks]
+    table = dict(zip(keys, inventory.disks, strict=True))
+    sizes = sorted(f"{key}:{disk.size}" for key, disk in zip(keys, inventory.disks, strict=True))
     found = [
         Fact(name=f"{who}/policy", value=machine.machine.policy.value),
         Fact(name=f"{who}/phase", value=_IN_SERVICE.get(machine.machine.phase, machine.machine.phase).value),
         Fact(name=f"{who}/architecture", value=inventory.architecture),
         Fact(name=f"{who}/firmware", value=inventory.firmware.value),
-        Fact(name=f"{who}/disks", value=" ".join(sorted(_sizes(inventory.disks)))),
+        Fact(name=f"{who}/disks", value=" ".join(sizes)),
         Fact(name=f"{who}/ports", value=" ".join(sorted(nic.mac for nic in inventory.nics if nic.mac))),
     ]
     for key in dict.fromkeys(written):
@@ -50,10 +52,6 @@ def machine_facts(machine: ObservedMachine, written: Iterable[str]) -> list[Fact
 def _state(fingerprint: str, size: int, model: str) -> str:
     """What a disk is and carries. One text for all new disks of a kind, of which a site has a hundred thousand."""
     return f"{fingerprint} {size} {model}"
-
-
-def _sizes(disks: Iterable[Disk]) -> list[str]:
-    return [f"{serial_key(disk.serial)}/{disk.wwn.lower()}:{disk.size}" for disk in disks]
 
 
 def image_facts(observed: Observed, names: Iterable[str]) -> list[Fact]:
