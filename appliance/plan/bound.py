@@ -107,7 +107,12 @@ def _arrays(values: Sequence[object]) -> list[str]:
 
 
 def _objects(kind: type, values: Sequence[object]) -> list[str]:
-    """Dataclasses of one kind, by columns: a template with what is alike, filled with what is not."""
+    """Dataclasses of one kind, by columns: a template with what is alike, filled with what is not. What is there many times
+    (the DB device of eight OSDs) is made once."""
+    once = dict(zip(map(id, values), values, strict=True))
+    if 2 * len(once) <= len(values):
+        texts = dict(zip(once, _objects(kind, list(once.values())), strict=True))
+        return [texts[id(value)] for value in values]
     names, get = _shape(kind)
     template: list[str] = []
     columns: list[list[str]] = []
