@@ -160,7 +160,7 @@ def missing_step(machine: Machine, happened: Sequence[Happened], limit: float | 
     """
     if machine.phase in (Phase.RETIRED, Phase.RESCUE):
         return None
-    last = next((event for event in reversed(happened) if _matters(event)), None)
+    last = _last(happened)
     if last is not None and last.kind in BOOT_KINDS:
         return _boot(machine, last)
     if machine.phase not in _WAITING:
@@ -180,8 +180,21 @@ _OFFERS = frozenset({"dhcp-offer", "dhcp-ack", "proxy-offer"})
 _MATTERS = BOOT_KINDS | {"enrolment", "approval", "report", "progress", "order"}
 
 
-def _matters(event: Happened) -> bool:
-    return event.kind in _MATTERS
+_FETCHES = frozenset({"script", "http-file"})
+GATHERED_SECONDS = 1.0
+"""The servers of DHCP and of HTTP are processes that write what they saw together, some tenths of a second later and with
+the time of writing."""
+
+
+def _last(happened: Sequence[Happened]) -> Happened | None:
+    """The newest event that says how far a boot is. No machine asks for an address right after a fetch: an answer of DHCP
+    that was written within `GATHERED_SECONDS` of a fetch came before it."""
+    story = [event for event in reversed(happened) if event.kind in _MATTERS]
+    if not story or not story[0].kind.startswith("dhcp-"):
+        return story[0] if story else None
+    newest = story[0].at
+    close = (event for event in story if abs(newest - event.at) < GATHERED_SECONDS)
+    return next((event for event in close if event.kind in _FETCHES), story[0])
 
 
 def _boot(machine: Machine, last: Happened) -> Missing | None:
