@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import ssl
 import threading
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from agent import wire
+from agent.act import cephconfigure, cephfiles
 from appliance.effects.authority import Authority
 from appliance.effects.clock import SystemClock
 
@@ -218,3 +220,19 @@ def fake_root(tmp_path: Path) -> Path:
     root = tmp_path / "root"
     root.mkdir()
     return root
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Ceph's folders below a temporary one, owned by whoever runs the test."""
+    for name in ("ETC", "LIB", "RUN"):
+        monkeypatch.setattr(cephfiles, name, tmp_path / name.lower())
+    monkeypatch.setattr(cephfiles, "CONF", tmp_path / "etc/ceph.conf")
+    monkeypatch.setattr(cephfiles, "ADMIN", tmp_path / "etc/ceph.client.admin.keyring")
+    monkeypatch.setattr(cephfiles, "BOOTSTRAP", tmp_path / "lib/bootstrap-osd/ceph.keyring")
+    monkeypatch.setattr(cephfiles, "NOTES", tmp_path / "lib/rackseed")
+    me = cephfiles.Owner(uid=os.getuid(), gid=os.getgid())
+    monkeypatch.setattr(cephfiles, "owner_of", lambda name: me)
+    monkeypatch.setattr(cephfiles, "need_programs", list)
+    monkeypatch.setattr(cephconfigure, "raise_limits", lambda: "")
+    return tmp_path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,6 @@ import pytest
 
 from agent import deploy
 from agent.act import (
-    ceph,
-    cephconfigure,
     cephfiles,
     cephkeyrings,
 )
@@ -34,47 +31,11 @@ from agent.wire import (
     decode,
     encode,
 )
+from tests.unit.agent.ceph_bare import FSID, KEY, OSD, OTHER, perform
 
-FSID, OTHER = "6e1f7c52-34a8-4a57-9d0e-0f5a3a0e8f11", "6e1f7c52-34a8-4a57-9d0e-0f5a3a0e8f12"
-OSD = "00000000-0000-4000-8000-000000000001"
-KEY = "AQD3bgdrAAAAABAAuEXSPXnbSuten4CpGXmTQQ=="
-"""A cephx key that opens nothing."""
 GRANT = DeviceGrant(
     machine="m1", plan="p1", serial="S1", wwn="", model="M", size=10**12, fingerprint="f" * 64, osd_uuid=OSD
 )
-
-
-class NoDaemons:
-    def start(self, kind: str, daemon: str) -> None:
-        raise AssertionError("nothing may be started")
-
-    def stop(self, kind: str, daemon: str) -> None: ...
-
-    def running(self, kind: str, daemon: str) -> bool:
-        return False
-
-
-def silent(stage: str, fraction: float, message: str) -> None: ...
-
-
-def perform(order: CephOrder, secrets: Callable[[str], str] = lambda name: cephkeyrings.new_key()) -> Any:
-    return ceph.perform(order, "m1", "p1", lambda: (), secrets, NoDaemons(), silent)
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Ceph's folders below a temporary one, owned by whoever runs the test."""
-    for name in ("ETC", "LIB", "RUN"):
-        monkeypatch.setattr(cephfiles, name, tmp_path / name.lower())
-    monkeypatch.setattr(cephfiles, "CONF", tmp_path / "etc/ceph.conf")
-    monkeypatch.setattr(cephfiles, "ADMIN", tmp_path / "etc/ceph.client.admin.keyring")
-    monkeypatch.setattr(cephfiles, "BOOTSTRAP", tmp_path / "lib/bootstrap-osd/ceph.keyring")
-    monkeypatch.setattr(cephfiles, "NOTES", tmp_path / "lib/rackseed")
-    me = cephfiles.Owner(uid=os.getuid(), gid=os.getgid())
-    monkeypatch.setattr(cephfiles, "owner_of", lambda name: me)
-    monkeypatch.setattr(cephfiles, "need_programs", list)
-    monkeypatch.setattr(cephconfigure, "raise_limits", lambda: "")
-    return tmp_path
 
 
 # ---------------------------------------------------------------- admission
