@@ -11,17 +11,17 @@ import json
 import os
 import shutil
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from images.aptroot import AptRoot
 from images.cache import Cache, Entry, key_of
-from images.errors import ImageBuildError, ToolError
+from images.errors import ToolError
 from images.lock import Lock, Request, build_locked
 from images.progress import Progress, silent
 from images.root import write_repository
 from images.run import run
+from images.told import build_told
 
 KIND = "ceph-root"
 IMAGE = "root.ext4"
@@ -144,23 +144,13 @@ def _make_image(tree: Path, image: Path) -> None:
 
 
 def main() -> int:
-    """Build it and say how long it took. Exit code 1 when it can't be had (no mirror, no network, not root)."""
-    begin = time.monotonic()
-    stages: list[str] = []
+    """Build it and say how long it took; see `build_told`."""
 
-    def tell(stage: str, _fraction: float) -> None:
-        if stage not in stages:
-            stages.append(stage)
-            print(f"ceph root: {stage} ({time.monotonic() - begin:.0f} s)", file=sys.stderr)
-
-    try:
+    def build(tell: Progress) -> str:
         root = ceph_root(Cache(), tell)
-    except ImageBuildError as error:
-        print(f"ceph root: {error}", file=sys.stderr)
-        return 1
-    size = root.image.stat().st_blocks * 512 >> 20
-    print(f"ceph root: Ceph {root.version} in {root.image}, {size} MiB ({time.monotonic() - begin:.1f} s)")
-    return 0
+        return f"Ceph {root.version} in {root.image}, {root.image.stat().st_blocks * 512 >> 20} MiB"
+
+    return build_told("ceph root", build)
 
 
 if __name__ == "__main__":

@@ -9,15 +9,15 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-import time
 from pathlib import Path
 
 from images.aptroot import AptRoot, unpack
 from images.cache import Cache, key_of
 from images.elf import MULTIARCH, library_closure
-from images.errors import ImageBuildError, TreeError
+from images.errors import TreeError
 from images.lock import Lock, Request, build_locked
 from images.progress import Progress, silent
+from images.told import build_told
 from images.unpacked import LOADER
 
 KIND = "ceph-tools"
@@ -87,22 +87,13 @@ def _extract(cache: Cache, lock: Lock, out: Path, progress: Progress) -> None:
 
 
 def main() -> int:
-    """Fetch the tools and say how long it took. Exit code 1 when they can't be had (no mirror, no network)."""
-    begin = time.monotonic()
-    stages: list[str] = []
+    """Fetch the tools and say how long it took; see `build_told`."""
 
-    def tell(stage: str, _fraction: float) -> None:
-        if stage not in stages:
-            stages.append(stage)
-            print(f"ceph tools: {stage} ({time.monotonic() - begin:.0f} s)", file=sys.stderr)
-
-    try:
+    def build(tell: Progress) -> str:
         tree = ceph_tools(Cache(), tell)
-    except ImageBuildError as error:
-        print(f"ceph tools: {error}", file=sys.stderr)
-        return 1
-    print(f"ceph tools: {ceph_version(tree)} in {tree} ({time.monotonic() - begin:.1f} s)")
-    return 0
+        return f"{ceph_version(tree)} in {tree}"
+
+    return build_told("ceph tools", build)
 
 
 if __name__ == "__main__":
