@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from agent.act.guard import describe, fits, summary
+from agent.act.guard import describe, fits, is_uuid, summary
 from agent.wire import Content, DeviceGrant, Disk, DiskGrant, Signature
 
 SLACK = 64 * 2**20
@@ -165,7 +165,7 @@ def locate(claim: Claim, disks: Sequence[Disk]) -> Verdict:
         return _no(Refusal.OTHER_MACHINE, f"the grant is for machine {grant.machine}, this is {claim.machine}")
     if grant.plan != claim.plan:
         return _no(Refusal.OTHER_PLAN, "the grant belongs to another plan than the order")
-    if not _is_uuid(claim.fsid) or not _is_uuid(claim.osd) or grant.osd_uuid not in {"", claim.osd}:
+    if not is_uuid(claim.fsid) or not is_uuid(claim.osd) or grant.osd_uuid not in {"", claim.osd}:
         text = f"the grant is for OSD {grant.osd_uuid or '(none)'}, the order for OSD {claim.osd or '(none)'}"
         return _no(Refusal.OTHER_GRANT, f"{text} of cluster {claim.fsid or '(none)'}")
     if grant.size <= 0 or not (grant.serial or grant.wwn):
@@ -298,11 +298,3 @@ def _named(labels: Sequence[Signature]) -> str:
 
 def _no(refusal: Refusal, reason: str) -> Verdict:
     return Verdict(refusal=refusal, reason=reason)
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        parsed = uuid.UUID(text)
-    except ValueError:
-        return False
-    return str(parsed) == text and parsed.int != 0

@@ -42,7 +42,7 @@ def judge(grant: DiskGrant, permit: str, machine: str, disks: Sequence[Disk]) ->
     """``disks`` is what is in the machine now, multipath legs merged."""
     if grant.machine != machine:
         return _no(Refusal.OTHER_MACHINE, f"the grant is for machine {grant.machine}, this is {machine}")
-    if not _is_uuid(permit):
+    if not is_uuid(permit):
         return _no(Refusal.BAD_PERMIT, f"the permit {permit!r} is not a UUID: it could not serve as a marker")
     if grant.size <= 0 or not (grant.serial or grant.wwn):
         return _no(Refusal.NAMELESS, "the grant names neither serial nor WWN: a disk can't be told from its neighbours")
@@ -65,7 +65,7 @@ def judge_content(grant: DiskGrant, permit: str, disk: Disk) -> Verdict:
         return _no(Refusal.READ_ONLY, f"{disk.path} is read-only")
     if content.in_use:
         return _no(Refusal.IN_USE, f"{disk.path} is in use: something is mounted or assembled on it")
-    if content.table == "gpt" and content.table_id == permit and _is_uuid(permit):
+    if content.table == "gpt" and content.table_id == permit and is_uuid(permit):
         return Verdict(disk=disk, resumed=True, reason=f"{disk.path} carries the marker of permit {permit}")
     if not content.edges:
         return _no(Refusal.UNREADABLE, f"{disk.path} could not be read: what is on it is unknown")
@@ -124,7 +124,7 @@ def _no(refusal: Refusal, reason: str) -> Verdict:
     return Verdict(refusal=refusal, reason=reason)
 
 
-def _is_uuid(text: str) -> bool:
+def is_uuid(text: str) -> bool:
     """In the one spelling that a GPT reader prints, and not the nil UUID."""
     try:
         parsed = uuid.UUID(text)
