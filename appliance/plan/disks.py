@@ -15,10 +15,11 @@ from agent.wire import Disk
 from appliance.model.observed import ObservedMachine
 from appliance.model.plan import DiskChoice, DiskFate, Wait, WaitReason
 from appliance.model.site import Site
-from appliance.plan.content import describe, fingerprint, is_ours
+from appliance.plan.choice import disk_choice
+from appliance.plan.content import describe, is_ours
 from appliance.plan.layout import SMALLEST_DISK
 from appliance.plan.roles import RoleTable, role_table, show_selector
-from appliance.plan.verdict import BLANK, GRANTED, OURS, Claims, in_order
+from appliance.plan.verdict import BLANK, GRANTED, OURS, Claims, identity, in_order
 from hwprofiles.normal import serial_key
 from hwprofiles.profile import Content, DiskRoleName, DiskSelector, Profile
 from hwprofiles.values import show_size
@@ -153,7 +154,7 @@ class _Chooser:
                 WaitReason.NOT_IDENTIFIABLE,
                 f"{show_disk(disk)} has neither serial nor WWN; it can't be named safely",
             )
-        if [_identity(other) for other in self.disks].count(_identity(disk)) > 1:
+        if [identity(other)[:2] for other in self.disks].count(identity(disk)[:2]) > 1:
             return WaitReason.NOT_IDENTIFIABLE, f"two disks have the serial and WWN of {show_disk(disk)}; remove one"
         if disk.size < SMALLEST_DISK:
             return WaitReason.NO_SYSTEM_DISK, f"{show_disk(disk)} is too small: at least {show_size(SMALLEST_DISK)}"
@@ -195,7 +196,7 @@ class _Chooser:
 
     def _erase(self, system: Disk, selector: int) -> DiskChoice:
         why = f"the one disk that fits ({show_selector(self.selector(selector))}); {self._free_because(system)}"
-        return _choice(self.machine, system, DiskFate.ERASE, DiskRoleName.SYSTEM.value, why)
+        return disk_choice(self.machine.machine.id, system, DiskFate.ERASE, DiskRoleName.SYSTEM.value, why)
 
     def mirror(self, systems: list[Disk], selector: int) -> DiskPlan:
         """The disks of a mirror are chosen and shown; nothing is erased, as it can't be installed yet."""
@@ -217,7 +218,7 @@ class _Chooser:
         why = f"half of the mirrored system disk ({show_selector(self.selector(selector))}); {self._free_because(disk)}"
         why += f"; only {show_size(smallest)} of it is used" if disk.size > smallest else ""
         why += "; nothing is written while the machine waits"
-        return _choice(self.machine, disk, DiskFate.KEEP, DiskRoleName.SYSTEM.value, why)
+        return disk_choice(self.machine.machine.id, disk, DiskFate.KEEP, DiskRoleName.SYSTEM.value, why)
 
     def _free_because(self, disk: Disk) -> str:
         return BLANK if disk.content.blank else OURS if is_ours(self.machine, disk) else GRANTED
@@ -232,34 +233,13 @@ class _Chooser:
         role = self._later_role(disk)
         if role and not self.protected(disk):
             why = f"{why}; fits the role {role}, but nothing of the site uses it yet"
-        return _choice(self.machine, disk, DiskFate.KEEP, role, why)
+        return disk_choice(self.machine.machine.id, disk, DiskFate.KEEP, role, why)
 
     def _later_role(self, disk: Disk) -> str:
         for role, whys in zip(self.profile.disks, self.table.misfits(disk), strict=True):
             if role.role is not DiskRoleName.SYSTEM and not all(whys):
                 return role.role.value
         return ""
-
-
-def _identity(disk: Disk) -> tuple[str, str]:
-    """NVMe namespaces and paths share serials, so the WWN belongs to it."""
-    return serial_key(disk.serial), disk.wwn.lower()
-
-
-def _choice(machine: ObservedMachine, disk: Disk, fate: DiskFate, role: str, why: str) -> DiskChoice:
-    return DiskChoice(
-        machine=machine.machine.id,
-        serial=disk.serial,
-        wwn=disk.wwn,
-        model=disk.model,
-        size=disk.size,
-        path=disk.path,
-        role=role,
-        fate=fate,
-        now=describe(disk.content),
-        why=why,
-        fingerprint=fingerprint(disk.content),
-    )
 
 
 def show_disk(disk: Disk) -> str:

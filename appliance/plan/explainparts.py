@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from appliance.model.ceph import CephLayout, OsdLayout, PoolLayout
 from appliance.model.cluster import Arbiter, ClusterLayout
 from appliance.model.plan import DiskChoice, DiskFate, Step, StepKind
-from appliance.plan.diffceph import DiskKey, host_osds, pool_details, pool_text, rule_of, show_ref
+from appliance.plan.diffceph import DiskKey, disk_key, host_osds, pool_details, pool_text, rule_of, show_ref
 from appliance.plan.difflayout import cable_text, cluster_lines, place_text, survival_text
 from appliance.plan.difflines import DiffLine, LineKind, count, grouped, ranges, show_bytes, why
 from appliance.plan.explainknown import Known, fact_line, section
@@ -118,7 +118,7 @@ def _claims(known: Known, key: DiskKey) -> Iterator[DiffLine]:
 def _writers(known: Known, key: DiskKey) -> Iterator[Step]:
     for step in known.plan.steps:
         disk = step.install.disk if step.install else None
-        if disk is not None and (step.machine, serial_key(disk.serial), disk.wwn.lower()) == key:
+        if disk is not None and disk_key(step.machine, disk.serial, disk.wwn) == key:
             yield step
 
 
@@ -155,7 +155,7 @@ def step_lines(known: Known, step: Step) -> Iterator[DiffLine]:
         nics = ", ".join(f"{nic.name} ({nic.mac}) {nic.address or 'by DHCP'}" for nic in host.nics)
         yield fact_line(f"host {host.hostname}.{host.domain}: {nics}")
         disk = install.disk
-        key = (step.machine, serial_key(disk.serial), disk.wwn.lower())
+        key = disk_key(step.machine, disk.serial, disk.wwn)
         title = f"Its disk: {disk.serial.strip() or disk.wwn}, {show_size(disk.size)}"
         yield from section(title, fate_lines(known, key, disk))
     yield from section("Facts that bind the plan", known.facts_of(f"{step.machine}/"))

@@ -12,10 +12,10 @@ from functools import lru_cache
 from itertools import zip_longest
 
 from agent.wire import Disk
-from appliance.model.ceph import OsdLayout
+from appliance.model.ceph import DiskRef, OsdLayout
 from appliance.model.machine import Phase
 from appliance.model.observed import Observed, ObservedMachine
-from appliance.model.plan import Desired, DiskFate, Fact, Step
+from appliance.model.plan import Desired, DiskChoice, DiskFate, Fact, Step
 from appliance.plan import cephsteps
 from appliance.plan.bound import Bound, pieces
 from hwprofiles.normal import serial_key
@@ -60,7 +60,7 @@ def image_facts(observed: Observed, names: Iterable[str]) -> list[Fact]:
     return [Fact(name=f"image/{name}", value=images.get(name, "")) for name in sorted(set(names))]
 
 
-def disk_key(disk: Disk) -> str:
+def disk_key(disk: Disk | DiskRef | DiskChoice) -> str:
     """Serial and WWN, the identity of a disk inside its machine."""
     return f"{serial_key(disk.serial)}/{disk.wwn.lower()}"
 
@@ -105,7 +105,7 @@ def erased_keys(step: Step) -> list[str]:
     install = step.install
     if install is None or install.disk.fate is not DiskFate.ERASE:
         return []
-    return [f"{serial_key(install.disk.serial)}/{install.disk.wwn.lower()}"]
+    return [disk_key(install.disk)]
 
 
 def assigned_keys(osds: Iterable[OsdLayout]) -> dict[str, list[str]]:
@@ -116,7 +116,7 @@ def assigned_keys(osds: Iterable[OsdLayout]) -> dict[str, list[str]]:
         keys = found.setdefault(osd.machine, {})
         for disk in (osd.data, osd.db, osd.wal):
             if disk is not None:
-                keys[f"{serial_key(disk.serial)}/{disk.wwn.lower()}"] = None
+                keys[disk_key(disk)] = None
     return {machine: list(keys) for machine, keys in found.items()}
 
 

@@ -16,7 +16,7 @@ from appliance.model.plan import DiskChoice, DiskFate, Wait, WaitReason
 from appliance.model.site import Site
 from appliance.plan.budget import budget
 from appliance.plan.candidate import Candidate
-from appliance.plan.content import describe, fingerprint
+from appliance.plan.choice import disk_choice
 from appliance.plan.order import natural
 from appliance.plan.osd_group import DATA, DB, ROLES, WAL, Host, NewOsd, plan_group
 from appliance.plan.osd_rules import Rules, rules
@@ -154,19 +154,8 @@ class _Machine:
         host = self.host
         disk, role = host.verdicts[position].disk, host.roles[position]
         written = role and not host.verdicts[position].protected
-        return DiskChoice(
-            machine=self.candidate.id,
-            serial=disk.serial,
-            wwn=disk.wwn,
-            model=disk.model,
-            size=disk.size,
-            path=disk.path,
-            role=role,
-            fate=DiskFate.ASSIGN if written else DiskFate.KEEP,
-            now=describe(disk.content),
-            why=host.whys[position],
-            fingerprint=fingerprint(disk.content),
-        )
+        fate = DiskFate.ASSIGN if written else DiskFate.KEEP
+        return disk_choice(self.candidate.id, disk, fate, role, host.whys[position])
 
     # ------------------------------------------------------------ why
 

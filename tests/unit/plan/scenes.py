@@ -50,7 +50,7 @@ from appliance.model.observed import Observed, ObservedMachine
 from appliance.model.place import Level, Place, Rack
 from appliance.model.plan import Desired, DiskChoice, DiskFate, NodeLayout, Plan, Wait, WaitReason
 from appliance.model.site import ExpectedMachine, ProvisioningNetwork, Site
-from appliance.plan.content import describe
+from appliance.plan.choice import disk_choice
 from tests.unit.plan.conftest import BLANK, Workshop
 
 TB = 10**12
@@ -85,19 +85,7 @@ def reference(disk: Disk) -> DiskRef:
 
 
 def choice(machine: ObservedMachine, disk: Disk, fate: DiskFate, role: str, why: str) -> DiskChoice:
-    return DiskChoice(
-        machine=machine.machine.id,
-        serial=disk.serial,
-        wwn=disk.wwn,
-        model=disk.model,
-        size=disk.size,
-        path=disk.path,
-        role=role,
-        fate=fate,
-        now=describe(disk.content),
-        why=why,
-        fingerprint=disk.content.fingerprint(),
-    )
+    return disk_choice(machine.machine.id, disk, fate, role, why)
 
 
 def osds_of(machine: ObservedMachine, first: int) -> list[OsdLayout]:
