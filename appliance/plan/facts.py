@@ -116,7 +116,7 @@ def assigned_keys(osds: Iterable[OsdLayout]) -> dict[str, list[str]]:
         keys = found.setdefault(osd.machine, {})
         for disk in (osd.data, osd.db, osd.wal):
             if disk is not None:
-                keys[disk_key(disk)] = None
+                keys[f"{serial_key(disk.serial)}/{disk.wwn.lower()}"] = None  # `disk_key`; a call each is felt
     return {machine: list(keys) for machine, keys in found.items()}
 
 
