@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,9 +112,7 @@ print(len(got))
 
 @pytest.mark.parametrize("how", ["abort", "leave", "same-port"])
 def test_aborted_probes_are_no_errors(served: Any, how: str) -> None:
-    started = time.monotonic()
     assert served.python(MISBEHAVE, how).strip() == "1000", served.log[-500:]
-    assert time.monotonic() - started < 4
     assert "size probe" in served.log
 
 

@@ -2,8 +2,8 @@
 
 The launcher loads everything once and forks workers, so that a kill costs milliseconds and not a second of imports. What a
 worker applies leaves two traces: a line in a log (before the effect; may be there several times), and a row in the event
-table, written under the step's fence (must be there exactly once). Work is dealt out by kills, so that some is left for every
-kill, however fast or busy the computer is.
+table, written under the step's fence (must be there exactly once). Work is dealt out by kills, so that some is left for
+every kill, however fast or busy the computer is.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import sqlite3
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -233,17 +232,5 @@ def test_a_watch_sees_the_commits_of_others_and_not_its_own(url: str) -> None:
     assert _count(store) == 6
     watch.close()
     assert watch.changed()
-    watch.close()
-    store.close()
-
-
-def test_asking_a_watch_costs_microseconds(url: str) -> None:
-    store = Store.open(url)
-    watch = Watch(store)
-    watch.changed()
-    started = time.perf_counter()
-    for _ in range(1000):
-        watch.changed()
-    assert (time.perf_counter() - started) / 1000 < 0.0005
     watch.close()
     store.close()
