@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def make(errand: Errand) -> str:
         daemons.stop(errand.daemons, kind, daemon)  # a daemon reads its keyring once
     if kind == "rgw" and order.store and order.store.realm:
         errand.tell("realm", 0.3, "")
-        make_realm(order.store)
+        Realm(daemon=daemon, store=order.store).make()
     errand.tell("start", 0.6, f"{kind}.{daemon}")
     daemons.start_and_wait(
         errand.daemons,
@@ -55,7 +56,8 @@ def make(errand: Errand) -> str:
     )
     said = f"{kind}.{daemon} {'runs' if was and not written else 'was started'}"
     if kind == "rgw" and order.store and order.store.user:
-        said += f"; {make_user(order.store, errand.secrets(order.store.secret).strip())}"
+        realm = Realm(daemon=daemon, store=order.store)
+        said += f"; {realm.make_user(errand.secrets(order.store.secret).strip())}"
     return said
 
 
@@ -94,48 +96,83 @@ def endpoint(address: str) -> tuple[str, int]:
 # ---------------------------------------------------------------- the object store's realm and user
 
 
-def _admin(*words: str) -> Any:
-    """None when it says that there is no such thing."""
-    try:
-        done = run(["radosgw-admin", *words, "--format", "json"], check=False, timeout=600)
-    except CommandError as error:  # its text would hold all arguments, with a secret key among them
-        said = f"`radosgw-admin {' '.join(words[:2])}` does not end: do the object pools' placement groups work?"
-        raise CephError(said) from (None if any("--secret-key" in word for word in words) else error)
-    if done.code == ENOENT or (done.code == EINVAL and NO_USER in done.stderr):
-        return None
-    if done.code != 0:
-        raise CephError(f"`radosgw-admin {' '.join(words[:2])}` ended with {done.code}: {done.stderr.strip()[-300:]}")
-    try:
-        return json.loads(done.stdout or "{}")
-    except ValueError:
-        return {}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Realm:
+    """The realm of an object store, made with the key of a gateway: few machines with a gateway have the administrator's,
+    and a gateway may do all of this anyway."""
 
+    daemon: str
+    store: ObjectStore
 
-def make_realm(store: ObjectStore) -> None:
-    """Realm, zone group and zone of one name, each where it is not there, then one period with all of it."""
-    name = store.realm
-    names = [f"--rgw-realm={name}", f"--rgw-zonegroup={name}", f"--rgw-zone={name}"]
-    changed = False
-    if _admin("realm", "get", names[0]) is None:
-        _create("realm", "create", names[0], "--default")
-        changed = True
-    if _admin("zonegroup", "get", *names[:2]) is None:
-        _create("zonegroup", "create", *names[:2], "--master", "--default")
-        changed = True
-    zone = _admin("zone", "get", *names)
-    if zone is None:
-        _create("zone", "create", *names, "--master", "--default")
-        zone, changed = _admin("zone", "get", *names), True
-    if store.pool and _data_pool(zone) != store.pool:
-        _create("zone", "placement", "modify", *names, "--placement-id=default-placement", f"--data-pool={store.pool}")
-        changed = True
-    if changed or not _is_committed(names[0]):
-        _create("period", "update", "--commit", *names)
+    def make(self) -> None:
+        """Realm, zone group and zone of one name, each where it is not there, then one period with all of it."""
+        store, name = self.store, self.store.realm
+        names = self._names()
+        changed = False
+        if self._admin("realm", "get", names[0]) is None:
+            self._create("realm", "create", names[0], "--default")
+            changed = True
+        if self._admin("zonegroup", "get", *names[:2]) is None:
+            self._create("zonegroup", "create", *names[:2], "--master", "--default")
+            changed = True
+        zone = self._admin("zone", "get", *names)
+        if zone is None:
+            self._create("zone", "create", *names, "--master", "--default")
+            zone, changed = self._admin("zone", "get", *names), True
+        if store.pool and _data_pool(zone) != store.pool:
+            place = ("--placement-id=default-placement", f"--data-pool={store.pool}")
+            self._create("zone", "placement", "modify", *names, *place)
+            changed = True
+        if changed or not self._is_committed(f"--rgw-realm={name}"):
+            self._create("period", "update", "--commit", *names)
 
+    def make_user(self, secret: str) -> str:
+        """With the keys that are wanted; a user that is there gets them too. The secret key goes over a process's argument
+        list: radosgw-admin reads it from nowhere else, and only root reads it there with hidepid."""
+        store, scope = self.store, self._names() if self.store.realm else ()
+        found = self._admin("user", "info", f"--uid={store.user}", *scope)
+        wanted = {"access_key": store.access, "secret_key": secret}
+        keys = [] if found is None else [{name: item.get(name) for name in wanted} for item in found.get("keys", [])]
+        if wanted in keys:
+            return f"user {store.user} is there"
+        words = [f"--uid={store.user}", f"--access-key={store.access}", f"--secret-key={secret}", *scope]
+        if found is None:
+            self._create("user", "create", *words, f"--display-name={store.user}")
+            return f"user {store.user} was made"
+        self._create("key", "create", *words, "--key-type=s3")
+        return f"user {store.user} got its key"
 
-def _create(*words: str) -> None:
-    if _admin(*words) is None:
-        raise CephError(f"`radosgw-admin {' '.join(words[:2])}` found nothing to work on: are the object pools there?")
+    def _names(self) -> tuple[str, ...]:
+        return tuple(f"--rgw-{what}={self.store.realm}" for what in ("realm", "zonegroup", "zone"))
+
+    def _is_committed(self, realm: str) -> bool:
+        """Whether the realm's current period knows its zone group (a power cut may have come before the commit)."""
+        period = self._admin("period", "get", realm)
+        return bool(period and dict(period).get("period_map", {}).get("zonegroups"))
+
+    def _create(self, *words: str) -> None:
+        if self._admin(*words) is None:
+            said = f"`radosgw-admin {' '.join(words[:2])}` found nothing to work on: are the object pools there?"
+            raise CephError(said)
+
+    def _admin(self, *words: str) -> Any:
+        """None when it says that there is no such thing."""
+        keyring = files.data_folder("rgw", self.daemon) / "keyring"
+        argv = ["radosgw-admin", *words, "--name", f"client.rgw.{self.daemon}", "--keyring", str(keyring)]
+        try:
+            done = run([*argv, "--format", "json"], check=False, timeout=600)
+        except CommandError as error:  # its text would hold all arguments, with a secret key among them
+            said = f"`radosgw-admin {' '.join(words[:2])}` does not end: do the object pools' placement groups work?"
+            raise CephError(said) from (None if any("--secret-key" in word for word in words) else error)
+        if done.code == ENOENT or (done.code == EINVAL and NO_USER in done.stderr):
+            return None
+        if done.code != 0:
+            text = done.stderr.strip()[-300:]
+            raise CephError(f"`radosgw-admin {' '.join(words[:2])}` ended with {done.code}: {text}")
+        try:
+            return json.loads(done.stdout or "{}")
+        except ValueError:
+            return {}
 
 
 def _data_pool(zone: Any) -> str:
@@ -143,27 +180,3 @@ def _data_pool(zone: Any) -> str:
         if item.get("key") == "default-placement":
             return str(item["val"]["storage_classes"]["STANDARD"].get("data_pool", ""))
     return ""
-
-
-def _is_committed(realm: str) -> bool:
-    """Whether the realm's current period knows its zone group (a power cut may have come before the commit)."""
-    period = _admin("period", "get", realm)
-    return bool(period and dict(period).get("period_map", {}).get("zonegroups"))
-
-
-def make_user(store: ObjectStore, secret: str) -> str:
-    """With the keys that are wanted; a user that is there gets them too. The secret key goes over a process's argument
-    list: radosgw-admin reads it from nowhere else, and only root reads it there with hidepid."""
-    scope = [f"--rgw-realm={store.realm}", f"--rgw-zonegroup={store.realm}", f"--rgw-zone={store.realm}"]
-    scope = scope if store.realm else []
-    found = _admin("user", "info", f"--uid={store.user}", *scope)
-    wanted = {"access_key": store.access, "secret_key": secret}
-    keys = [] if found is None else [{name: item.get(name) for name in wanted} for item in found.get("keys", [])]
-    if wanted in keys:
-        return f"user {store.user} is there"
-    words = [f"--uid={store.user}", f"--access-key={store.access}", f"--secret-key={secret}", *scope]
-    if found is None:
-        _create("user", "create", *words, f"--display-name={store.user}")
-        return f"user {store.user} was made"
-    _create("key", "create", *words, "--key-type=s3")
-    return f"user {store.user} got its key"

@@ -127,14 +127,15 @@ class Former(Draft):
         return runs(self.state, kind, name)
 
     def _daemons(self, kind: str, verb: CephVerb, after: tuple[str, ...], realm: str = "") -> tuple[str, ...]:
-        found = []
+        found: list[str] = []
         for service in self.layout.services:
             if service.kind != kind or service.machine not in self.hosts or self._runs(kind, service.machine):
                 continue
             host = self.hosts[service.machine]
             args = self.args(verb, host=host, daemon=host.name, service=kind, realm=realm)
             key = f"ceph-{kind}/{host.name}"
-            found.append(self.add(key, service.machine, args, (*self.own(service.machine), *after)))
+            before = found[:1] if realm else ()
+            found.append(self.add(key, service.machine, args, (*self.own(service.machine), *after, *before)))
         return tuple(found)
 
     def _tree(self, after: tuple[str, ...]) -> tuple[str, ...]:
@@ -197,7 +198,7 @@ class Former(Draft):
         return tuple(found)
 
     def _gateways(self, after: tuple[str, ...]) -> tuple[str, ...]:
-        """All of one realm, the first object service's."""
+        """All of one realm, the first object service's. The first gateway makes it, so the others come after it."""
         realm = next(iter(realms(self.layout.pools)), "")
         return self._daemons("rgw", CephVerb.RGW, after, realm) if realm else ()
 

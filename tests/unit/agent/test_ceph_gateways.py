@@ -8,8 +8,10 @@ import pytest
 
 from agent.act import cephservices
 from agent.act.cephs3 import S3
+from agent.act.cephservices import Realm
 from agent.errors import CephError
-from agent.run import CommandError
+from agent.run import CommandError, Result
+from agent.wire import ObjectStore
 
 
 def test_signature_version_4() -> None:
@@ -39,12 +41,31 @@ def test_addresses_of_gateways(address: str, found: tuple[str, int]) -> None:
     assert cephservices.endpoint(address) == found
 
 
+def test_a_realm_is_made_with_the_gateways_own_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found by 48 OSDs: gateways on machines without a monitor have no administrator's keyring."""
+    asked: list[list[str]] = []
+
+    def answer(argv: list[str], **options: Any) -> Result:
+        asked.append(argv)
+        return Result(argv=tuple(argv), code=0, stdout="{}", stderr="")
+
+    monkeypatch.setattr(cephservices, "run", answer)
+    realm = Realm(daemon="n1", store=ObjectStore(realm="s3", pool="s3.rgw.buckets.data", user="first"))
+    realm.make()
+    realm.make_user("secret")
+    for argv in asked:
+        named = argv[argv.index("--name") + 1], argv[argv.index("--keyring") + 1]
+        assert named == ("client.rgw.n1", "/var/lib/ceph/radosgw/ceph-rgw.n1/keyring")
+
+
 def test_a_secret_key_is_not_in_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(argv: list[str], **options: Any) -> Any:
         raise CommandError(argv, "did not end within 180 s")
 
     monkeypatch.setattr(cephservices, "run", fail)
     with pytest.raises(CephError) as raised:
-        cephservices._create("user", "create", "--uid=first", "--secret-key=verysecret")
+        Realm(daemon="n1", store=ObjectStore(realm="s3"))._create(
+            "user", "create", "--uid=first", "--secret-key=verysecret"
+        )
     chain = f"{raised.value} {raised.value.__cause__}"
     assert "verysecret" not in chain and "radosgw-admin user create" in chain
