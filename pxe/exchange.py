@@ -125,7 +125,7 @@ class Exchange:
         client = classify(packet, transport=Transport.PROXY, server=server)
         if packet.op != 1 or packet.message_type is not MessageType.DISCOVER or client.stage is Stage.OS:
             return Outcome(counter="proxy-silent", why="not a booting client's DISCOVER", mac=client.mac)
-        return self._boot_only(MessageType.OFFER, packet, client, destination)
+        return self._boot_only(MessageType.OFFER, packet, client, arrival.now, destination)
 
     def boot_server(self, packet: Packet, arrival: Arrival) -> Outcome:
         """Port 4011: the ACK of a PXE boot server, to where the question came from (PXE 2.1 §2.2.3)."""
@@ -138,10 +138,15 @@ class Exchange:
         to = Destination(route=Route.UNICAST, address=IPv4Address(address), port=port)
         if to.address == ZERO:
             to = Destination(route=Route.BROADCAST, address=IPv4Address("255.255.255.255"), port=CLIENT_PORT)
-        return self._boot_only(MessageType.ACK, packet, client, lambda _request, _reply: to)
+        return self._boot_only(MessageType.ACK, packet, client, arrival.now, lambda _request, _reply: to)
 
     def _boot_only(
-        self, kind: MessageType, packet: Packet, client: Client, route: Callable[[Packet, Packet], Destination]
+        self,
+        kind: MessageType,
+        packet: Packet,
+        client: Client,
+        now: float,
+        route: Callable[[Packet, Packet], Destination],
     ) -> Outcome:
         decision = self.directory.decide(client)
         if not offers_boot(decision):
@@ -154,7 +159,7 @@ class Exchange:
             machine=decision.machine,
             reply=reply,
             to=route(packet, reply),
-            events=(_event(EventKind.PROXY_OFFER, client, client.address, decision.file),),
+            events=(_event(EventKind.PROXY_OFFER, now, client, client.address, decision.file),),
         )
 
     # -- where a packet belongs
@@ -193,8 +198,10 @@ class Exchange:
             reply=reply,
             to=destination(query.packet, reply),
             events=(
-                _event(EventKind.DHCP_DISCOVER, client, address, f"{client.architecture} {client.stage}"),
-                _event(EventKind.DHCP_OFFER, client, address, decision.file),
+                _event(
+                    EventKind.DHCP_DISCOVER, query.arrival.now, client, address, f"{client.architecture} {client.stage}"
+                ),
+                _event(EventKind.DHCP_OFFER, query.arrival.now, client, address, decision.file),
             ),
         )
 
@@ -267,7 +274,7 @@ class Exchange:
             reply=reply,
             to=destination(query.packet, reply),
             lease=lease,
-            events=(_event(EventKind.DHCP_ACK, client, lease.address, decision.file),),
+            events=(_event(EventKind.DHCP_ACK, query.arrival.now, client, lease.address, decision.file),),
         )
 
     def _refuse(self, query: _Query, wanted: IPv4Address, why: str) -> Outcome:
@@ -278,7 +285,7 @@ class Exchange:
             mac=query.client.mac,
             reply=reply,
             to=destination(query.packet, reply),
-            events=(_event(EventKind.DHCP_NAK, query.client, wanted, why),),
+            events=(_event(EventKind.DHCP_NAK, query.arrival.now, query.client, wanted, why),),
         )
 
     def _decline(self, query: _Query) -> Outcome:
@@ -291,7 +298,7 @@ class Exchange:
         until = query.arrival.now + DECLINED_SECONDS
         self.table.block(address, until)
         self.directory.forget_lease(address, until=until)
-        event = _event(EventKind.DHCP_DECLINE, query.client, address)
+        event = _event(EventKind.DHCP_DECLINE, query.arrival.now, query.client, address)
         why = f"the client found {address} in use; kept out of the pool for {DECLINED_SECONDS / 60:.0f} minutes"
         return Outcome(counter="decline", why=why, mac=query.client.mac, events=(event,))
 
@@ -319,5 +326,5 @@ def _hostname(packet: Packet) -> str:
     return name.decode("ascii") if name and all(0x21 <= byte < 0x7F for byte in name) else ""
 
 
-def _event(kind: EventKind, client: Client, address: IPv4Address | None, detail: str = "") -> BootEvent:
-    return BootEvent(kind=kind, mac=client.mac, address=address, uuids=client.uuids, detail=detail)
+def _event(kind: EventKind, at: float, client: Client, address: IPv4Address | None, detail: str = "") -> BootEvent:
+    return BootEvent(kind=kind, at=at, mac=client.mac, address=address, uuids=client.uuids, detail=detail)

@@ -149,9 +149,11 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BootEvent:
-    """One observation. ``mac`` may be empty for TFTP and HTTP: then ``address`` joins it to a lease."""
+    """One observation. ``at`` is when it was made, seconds since the epoch: it is written some tenths of a second later, by
+    one of several processes. ``mac`` may be empty for TFTP and HTTP: then ``address`` joins it to a lease."""
 
     kind: EventKind
+    at: float
     mac: str = ""
     address: IPv4Address | None = None
     uuids: tuple[str, ...] = ()

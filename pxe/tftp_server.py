@@ -314,7 +314,8 @@ class TftpServer:
             self._close(session)
 
     def _event(self, kind: EventKind, session: _Session, detail: str) -> None:
-        self.journal.add(BootEvent(kind=kind, address=IPv4Address(session.client[0]), detail=detail))
+        address = IPv4Address(session.client[0])
+        self.journal.add(BootEvent(kind=kind, at=time.time(), address=address, detail=detail))
 
 
 def _own_address(control: list[tuple[int, int, bytes]]) -> IPv4Address | None:

@@ -180,21 +180,9 @@ _OFFERS = frozenset({"dhcp-offer", "dhcp-ack", "proxy-offer"})
 _MATTERS = BOOT_KINDS | {"enrolment", "approval", "report", "progress", "order"}
 
 
-_FETCHES = frozenset({"script", "http-file"})
-GATHERED_SECONDS = 1.0
-"""The servers of DHCP and of HTTP are processes that write what they saw together, some tenths of a second later and with
-the time of writing."""
-
-
 def _last(happened: Sequence[Happened]) -> Happened | None:
-    """The newest event that says how far a boot is. No machine asks for an address right after a fetch: an answer of DHCP
-    that was written within `GATHERED_SECONDS` of a fetch came before it."""
-    story = [event for event in reversed(happened) if event.kind in _MATTERS]
-    if not story or not story[0].kind.startswith("dhcp-"):
-        return story[0] if story else None
-    newest = story[0].at
-    close = (event for event in story if abs(newest - event.at) < GATHERED_SECONDS)
-    return next((event for event in close if event.kind in _FETCHES), story[0])
+    """The newest event that says how far a boot is."""
+    return next((event for event in reversed(happened) if event.kind in _MATTERS), None)
 
 
 def _boot(machine: Machine, last: Happened) -> Missing | None:

@@ -55,15 +55,16 @@ def record(connection: Connection, seen: tuple[BootEvent, ...], *, at: float) ->
             _remember_address(connection, event.mac, event.address, at)
             addresses.add((event.mac, event.address))
         if not _quiet(event):
-            written.append(_row(machine, event, (WORDS[event.kind], event.detail), at))
+            written.append(_row(machine, event, (WORDS[event.kind], event.detail)))
     events.add_all(connection, written)
     for machine in sorted(set(joined.machines.values()) - {""}):
         machines.touch(connection, machine, at=at)
     return joined.new
 
 
-def arrive(connection: Connection, event: BootEvent, *, at: float) -> str:
+def arrive(connection: Connection, event: BootEvent) -> str:
     """A client asked for its boot script: the machine it is (a record is made for a new one); writes no event yet."""
+    at = event.at
     if event.mac and event.address:
         _remember_address(connection, event.mac, event.address, at)
     machine, _ = identity.observe_packet(connection, event.mac, event.uuids, at=at)
@@ -72,21 +73,21 @@ def arrive(connection: Connection, event: BootEvent, *, at: float) -> str:
     return machine
 
 
-def script(connection: Connection, event: BootEvent, decision: Decision, *, at: float) -> None:
+def script(connection: Connection, event: BootEvent, decision: Decision) -> None:
     """A boot script was answered: what it says, in the words of the decision."""
     words = (f"got its boot script ({decision.action})", decision.reason)
-    row = _row(decision.machine, event, words, at, action=decision.action.value)
+    row = _row(decision.machine, event, words, action=decision.action.value)
     events.add_all(connection, (row,))
     if decision.action is Action.SCRIPT and decision.machine:
         why = "it asked for its boot script again"
-        lifecycle.clear_trouble(connection, decision.machine, TroubleKind.BOOT, at=at, why=why)
+        lifecycle.clear_trouble(connection, decision.machine, TroubleKind.BOOT, at=event.at, why=why)
 
 
-def _row(machine: str, event: BootEvent, words: tuple[str, str], at: float, **more: str) -> EventRow:
+def _row(machine: str, event: BootEvent, words: tuple[str, str], **more: str) -> EventRow:
     said, detail = words
     data = {"mac": event.mac, "address": str(event.address or ""), "detail": detail, **more}
     text = f"{said}: {detail}" if detail else said
-    return EventRow(seq=0, at=at, machine=machine, kind=event.kind, text=text, data=data)
+    return EventRow(seq=0, at=event.at, machine=machine, kind=event.kind, text=text, data=data)
 
 
 def _machine(connection: Connection, event: BootEvent, joined: Joined, at: float) -> str:

@@ -206,10 +206,10 @@ def script_decision(app: Appliance, query: Mapping[str, str], remote: IPv4Addres
     )
     try:
         with app.store.write() as connection:
-            event = BootEvent(kind=EventKind.SCRIPT, mac=mac, address=remote, uuids=client.uuids)
-            bootlog.arrive(connection, event, at=app.clock.now())
+            event = BootEvent(kind=EventKind.SCRIPT, at=app.clock.now(), mac=mac, address=remote, uuids=client.uuids)
+            bootlog.arrive(connection, event)
             decision = boot_for(facts_of(app, connection, client))
-            bootlog.script(connection, event, decision, at=app.clock.now())
+            bootlog.script(connection, event, decision)
     except StoreError as error:
         raise Unavailable(str(error)) from error
     log.info("machine=%s step=script why=%s %s", decision.machine or "-", mac, decision.reason)

@@ -108,7 +108,7 @@ def _observe(row: ArtefactRow) -> None:
     if request.method != "GET" or not begins:
         return
     detail = f"{row.kind} {row.name} ({row.size} bytes)"
-    event = BootEvent(kind=EventKind.HTTP_FILE, address=_remote(), detail=detail)
+    event = BootEvent(kind=EventKind.HTTP_FILE, at=_appliance().clock.now(), address=_remote(), detail=detail)
     current_app.extensions["rackseed-recorder"].add(event)
 
 

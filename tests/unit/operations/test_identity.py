@@ -30,7 +30,13 @@ def _swapped(uuid: str) -> str:
 
 
 def _seen(app: Appliance, mac: str, uuid: str = "") -> None:
-    event = BootEvent(kind=EventKind.DHCP_DISCOVER, mac=mac, uuids=(uuid,) if uuid else (), detail="x86-bios firmware")
+    event = BootEvent(
+        at=app.clock.now(),
+        kind=EventKind.DHCP_DISCOVER,
+        mac=mac,
+        uuids=(uuid,) if uuid else (),
+        detail="x86-bios firmware",
+    )
     NetbootDirectory(app).observe((event,))
 
 
@@ -218,8 +224,10 @@ def test_unknown_addresses_without_a_boot_are_no_machines(app: Appliance) -> Non
     directory = NetbootDirectory(app)
     directory.observe(
         (
-            BootEvent(kind=EventKind.DHCP_DISCOVER, mac="00:11:22:33:44:55", detail="x86-bios os"),
-            BootEvent(kind=EventKind.DHCP_ACK, mac="00:11:22:33:44:55", address=IPv4Address("10.20.0.130")),
+            BootEvent(at=app.clock.now(), kind=EventKind.DHCP_DISCOVER, mac="00:11:22:33:44:55", detail="x86-bios os"),
+            BootEvent(
+                at=app.clock.now(), kind=EventKind.DHCP_ACK, mac="00:11:22:33:44:55", address=IPv4Address("10.20.0.130")
+            ),
         )
     )
     assert _all(app) == ()

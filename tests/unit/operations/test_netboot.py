@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -136,23 +137,29 @@ def test_a_boot_is_one_timeline_and_its_missing_step_is_named(
 ) -> None:
     steps = [
         (
-            BootEvent(kind=EventKind.DHCP_DISCOVER, mac=MAC, uuids=(), detail="x86-bios firmware"),
+            BootEvent(at=0.0, kind=EventKind.DHCP_DISCOVER, mac=MAC, uuids=(), detail="x86-bios firmware"),
             "an offer of an address",
         ),
-        (BootEvent(kind=EventKind.DHCP_OFFER, mac=MAC, detail="undionly.kpxe"), "its request for the offered address"),
         (
-            BootEvent(kind=EventKind.DHCP_ACK, mac=MAC, address=ADDRESS, detail="undionly.kpxe"),
+            BootEvent(at=0.0, kind=EventKind.DHCP_OFFER, mac=MAC, detail="undionly.kpxe"),
+            "its request for the offered address",
+        ),
+        (
+            BootEvent(at=0.0, kind=EventKind.DHCP_ACK, mac=MAC, address=ADDRESS, detail="undionly.kpxe"),
             "the fetch of a boot loader or script",
         ),
-        (BootEvent(kind=EventKind.TFTP_START, address=ADDRESS, detail="undionly.kpxe"), "the end of the transfer"),
         (
-            BootEvent(kind=EventKind.TFTP_DONE, address=ADDRESS, detail="undionly.kpxe"),
+            BootEvent(at=0.0, kind=EventKind.TFTP_START, address=ADDRESS, detail="undionly.kpxe"),
+            "the end of the transfer",
+        ),
+        (
+            BootEvent(at=0.0, kind=EventKind.TFTP_DONE, address=ADDRESS, detail="undionly.kpxe"),
             "the request for its boot script",
         ),
     ]
     for event, missing in steps:
         clock.advance(1.0)
-        directory.observe((event,))
+        directory.observe((replace(event, at=clock.now()),))
         if event.kind is EventKind.DHCP_OFFER:
             directory.save_leases((Lease(address=ADDRESS, key=MAC, mac=MAC, expires=clock.now() + 600),))
         found = _timeline(app)
@@ -169,7 +176,7 @@ def test_a_boot_is_one_timeline_and_its_missing_step_is_named(
     assert "the script was served but no kernel fetched" in trouble.text
     assert deadlines.check(app) == 0
     for name in ("agent-kernel vmlinuz (7 bytes)", "agent-initrd agent.initrd (12 bytes)"):
-        directory.observe((BootEvent(kind=EventKind.HTTP_FILE, address=ADDRESS, detail=name),))
+        directory.observe((BootEvent(kind=EventKind.HTTP_FILE, at=app.clock.now(), address=ADDRESS, detail=name),))
     deadlines.check(app)
     after = _timeline(app)
     assert after.machine.machine.trouble is None
@@ -183,7 +190,9 @@ def test_downloads_find_their_machine_also_when_another_server_gave_the_address(
     app: Appliance, directory: NetbootDirectory, image: dict[str, str]
 ) -> None:
     _script(app)
-    directory.observe((BootEvent(kind=EventKind.HTTP_FILE, address=ADDRESS, detail="agent-kernel vmlinuz"),))
+    directory.observe(
+        (BootEvent(kind=EventKind.HTTP_FILE, at=app.clock.now(), address=ADDRESS, detail="agent-kernel vmlinuz"),)
+    )
     assert [e.kind for e in _timeline(app).entries] == ["seen", "script", "http-file"]
     assert directory.leases() == ()
 
