@@ -11,6 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from appliance.model.ceph import PoolLayout
+from appliance.model.plan import Plan
 from appliance.rehearsal.cephlab.description import GIB, even
 from appliance.rehearsal.cephlab.lab import CephLab
 from tests.net.ceph.formed import Formation
@@ -59,28 +61,39 @@ def test_48_osds(ceph_image: Path, tmp_path: Path) -> None:
             assert len(racks) == RACKS
             assert {b.parent for b in state.buckets if b.level == "rack"} == {f"dc{n + 1}" for n in range(DATACENTERS)}
             assert formation.plan().steps == ()
-            write_report(len(made.steps), planned, formed, used, dict(state.pgs))
+            write_report(made, planned, formed, used, dict(state.pgs))
         finally:
             formation.close()
 
 
-def write_report(steps: int, planned: float, formed: float, used: dict[str, int], pgs: dict[str, int]) -> None:
+def copies(pool: PoolLayout) -> str:
+    return f"{pool.erasure.k}+{pool.erasure.m} chunks" if pool.erasure else f"{pool.size} copies"
+
+
+def write_report(made: Plan, planned: float, formed: float, used: dict[str, int], pgs: dict[str, int]) -> None:
     """Plain figures, as markdown."""
+    layout = made.desired.ceph
+    assert layout is not None
+    pools = [f"| {pool.name} | {copies(pool)}, one in each {pool.domain} | {pool.pg_num} |" for pool in layout.pools]
     lines = [
         "# 48 OSDs",
         "",
         f"{HOSTS} hosts in namespaces, {DISKS} sparse loop disks each, {RACKS} racks in {DATACENTERS} datacenters, formed",
         "by planner, engine and the agent's own code with real daemons of Debian 13's Ceph (small-memory settings).",
-        f"{os.cpu_count()} cores, kernel {platform.release()}.",
+        f"{os.cpu_count()} cores, kernel {platform.release().split("-")[0]}.",
         "",
         "| what | result |",
         "|---|---|",
-        f"| steps of the plan | {steps} |",
-        f"| planned in | {planned:.1f} s |",
+        f"| steps of the plan | {len(made.steps)} |",
+        f"| all disks looked at, and planned, in | {planned:.1f} s |",
         f"| from the accepted plan to HEALTH_OK | {formed:.0f} s |",
         f"| placement groups | {', '.join(f'{count} {name}' for name, count in pgs.items())} |",
         *(f"| memory of all {name} (PSS) | {size / GIB:.2f} GiB |" for name, size in sorted(used.items())),
         "| the plan afterwards | no steps |",
+        "",
+        "| pool | copies | PGs |",
+        "|---|---|---|",
+        *pools,
         "",
     ]
     REPORT.parent.mkdir(parents=True, exist_ok=True)
