@@ -80,7 +80,7 @@ def write_report(made: Plan, planned: float, formed: float, used: dict[str, int]
         "",
         f"{HOSTS} hosts in namespaces, {DISKS} sparse loop disks each, {RACKS} racks in {DATACENTERS} datacenters, formed",
         "by planner, engine and the agent's own code with real daemons of Debian 13's Ceph (small-memory settings).",
-        f"{os.cpu_count()} cores, kernel {platform.release().split("-")[0]}.",
+        f"{os.cpu_count()} cores, kernel {platform.release().split('-')[0]}.",
         "",
         "| what | result |",
         "|---|---|",
