@@ -9,6 +9,7 @@ from appliance.model.network import Plane
 from appliance.model.observed import ObservedMachine
 from appliance.model.place import Place
 from appliance.model.plan import Allocation
+from appliance.plan.looks import Looks
 from hwprofiles.profile import Profile
 
 EVERY = frozenset(Plane)
@@ -18,7 +19,8 @@ EVERY = frozenset(Plane)
 class Candidate:
     """One machine that can be placed. ``given`` is its allocation (name, number, cluster so far). ``system`` are its
     system disks, which nobody else may take. ``standing``: it is installed already, or has a place in the accepted layout.
-    ``planes`` are those whose networks it is in; ``roles`` those that its ports have in the accepted layout, by MAC."""
+    ``planes`` are those whose networks it is in; ``roles`` those that its ports have in the accepted layout, by MAC.
+    ``looks`` is what its disks look like, when that decides about them."""
 
     machine: ObservedMachine
     inventory: Inventory
@@ -29,6 +31,7 @@ class Candidate:
     standing: bool = False
     planes: frozenset[Plane] = EVERY
     roles: tuple[tuple[str, str], ...] = ()
+    looks: Looks | None = None
     id: str = field(init=False)
     name: str = field(init=False)
     """What is asked of it hundreds of times is looked up once."""

@@ -16,7 +16,7 @@ from appliance.plan.crush import tree
 from appliance.plan.crushdomains import Terrain
 from appliance.plan.disks import Claims
 from appliance.plan.order import natural
-from appliance.plan.osd import OsdPlan, plan_osds
+from appliance.plan.osd import Known, OsdPlan, plan_osds
 from appliance.plan.pools import plan_pools
 from appliance.plan.services import place_services
 from appliance.plan.throughput import throughput
@@ -55,6 +55,7 @@ def plan_ceph(storage: Storage, standing: CephLayout | None) -> CephPlan:
     before: dict[str, list[OsdLayout]] = {}
     for osd in standing.osds if standing else ():
         before.setdefault(osd.machine, []).append(osd)
+    known: Known = {}
     plans = [
         plan_osds(
             storage.site,
@@ -63,6 +64,7 @@ def plan_ceph(storage: Storage, standing: CephLayout | None) -> CephPlan:
             storage.claims,
             before.get(one.id, ()),
             hyperconverged=one.id in storage.nodes,
+            known=known,
         )
         for one in members
     ]

@@ -8,7 +8,7 @@ serial, a protected disk is never chosen.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.wire import Disk
@@ -18,6 +18,7 @@ from appliance.model.site import Site
 from appliance.plan.choice import disk_choice
 from appliance.plan.content import describe, is_ours
 from appliance.plan.layout import SMALLEST_DISK
+from appliance.plan.looks import Looks, looks
 from appliance.plan.roles import RoleTable, role_table, show_selector
 from appliance.plan.verdict import BLANK, GRANTED, OURS, Claims, identity, in_order
 from hwprofiles.normal import serial_key
@@ -30,14 +31,17 @@ __all__ = ["Claims", "DiskPlan", "by_machine", "choose", "claims", "show_disk", 
 @dataclass(slots=True, kw_only=True)
 class DiskPlan:
     """``system`` is the disk to install on, None when the plan has to wait for ``wait``. ``systems`` are all disks that the
-    system takes: two for a mirror, which is chosen although it has to wait."""
+    system takes: two for a mirror, which is chosen although it has to wait. ``looks`` is what its disks have in common with
+    those of other machines."""
 
     system: Disk | None = None
     systems: tuple[Disk, ...] = ()
     wait: Wait | None = None
+    looks: Looks | None = None
     _choose: Callable[[Disk], DiskChoice]
     _disks: Sequence[Disk]
     _choices: tuple[DiskChoice, ...] | None = None
+    _system_choices: tuple[DiskChoice, ...] | None = None
 
     @property
     def choices(self) -> tuple[DiskChoice, ...]:
@@ -49,7 +53,13 @@ class DiskPlan:
     @property
     def system_choices(self) -> tuple[DiskChoice, ...]:
         """Only the disks of ``systems``."""
-        return tuple(self._choose(disk) for disk in self.systems)
+        if self._system_choices is None:
+            self._system_choices = tuple(self._choose(disk) for disk in self.systems)
+        return self._system_choices
+
+
+Known = dict[Hashable, tuple[int, int]]
+"""Profile and `Looks.kind` → the position of the system disk, and the selector that it fits."""
 
 
 def claims(site: Site, machines: Iterable[ObservedMachine]) -> Claims:
@@ -66,19 +76,40 @@ def claims(site: Site, machines: Iterable[ObservedMachine]) -> Claims:
     )
 
 
-def choose(machine: ObservedMachine, name: str, profile: Profile, claimed: Claims) -> DiskPlan:
-    """The system disk of one machine (its ``inventory`` must be there), or why there is none. ``name`` is for people."""
+def choose(
+    machine: ObservedMachine, name: str, profile: Profile, claimed: Claims, known: Known | None = None
+) -> DiskPlan:
+    """The system disk of one machine (its ``inventory`` must be there), or why there is none. ``name`` is for people.
+    ``known`` is what was decided about machines that look alike, for the same site and profiles; it grows."""
     chooser = _Chooser(machine, name, profile, claimed)
+    alike = looks(chooser.disks, claimed) if known is not None else None
+    if known is None or alike is None:
+        return _choose(chooser)[0]
+    key = profile.name, alike.kind
+    if key in known:
+        position, selector = known[key]
+        found = chooser.take(chooser.disks[position], selector)
+    else:
+        found, selector = _choose(chooser)
+        if found.system is not None:
+            known[key] = chooser.disks.index(found.system), selector
+    found.looks = alike
+    return found
+
+
+def _choose(chooser: _Chooser) -> tuple[DiskPlan, int]:
+    """What is decided, and the selector that decided."""
     if chooser.role is None:
-        return chooser.waits(WaitReason.NO_SYSTEM_DISK, f"profile {profile.name} has no rule for a system disk")
+        text = f"profile {chooser.profile.name} has no rule for a system disk"
+        return chooser.waits(WaitReason.NO_SYSTEM_DISK, text), -1
     found, selector = chooser.candidates()
     found = _pair(found, chooser.role.count)
     trouble = chooser.trouble(found)
     if trouble is not None:
-        return chooser.waits(*trouble, selector)
+        return chooser.waits(*trouble, selector), selector
     if len(found) > 1:
-        return chooser.mirror(found, selector)
-    return chooser.take(found[0], selector)
+        return chooser.mirror(found, selector), selector
+    return chooser.take(found[0], selector), selector
 
 
 def _pair(found: list[Disk], count: int) -> list[Disk]:

@@ -32,9 +32,10 @@ from appliance.plan.addresses import Ladder
 from appliance.plan.candidate import Candidate
 from appliance.plan.content import is_ours
 from appliance.plan.desired import Ground, Layout, desire
-from appliance.plan.disks import Claims, DiskPlan, choose, claims
+from appliance.plan.disks import Claims, DiskPlan, Known, choose, claims
 from appliance.plan.garbage import collection_paused
 from appliance.plan.location import Locations
+from appliance.plan.looks import Looks
 from appliance.plan.network import boot_port
 from appliance.plan.order import natural
 from appliance.plan.place import Places, display_name, kept, numbering
@@ -122,6 +123,7 @@ class _Planner:
     ready: list[tuple[Candidate, DiskPlan]] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     waits: list[Wait] = field(default_factory=list)
+    alike: Known = field(default_factory=dict)
     found: dict[str, DiskPlan] = field(default_factory=dict)
     waiting: set[str] = field(default_factory=set)
     disks: dict[str, tuple[DiskChoice, ...]] = field(default_factory=dict)
@@ -175,10 +177,10 @@ class _Planner:
             self.waits.append(wait)
 
     def _candidate(self, machine: ObservedMachine, name: str, profile: Profile) -> Wait | None:
-        found = choose(machine, name, profile, self.claims)
+        found = choose(machine, name, profile, self.claims, self.alike)
         self.found[machine.machine.id] = found
         given = found.wait or self._port(machine, name) or self.places.give(machine, profile.name)
-        one = given if isinstance(given, Wait) else self._add(machine, profile, given, found.systems, standing=False)
+        one = given if isinstance(given, Wait) else self._add(machine, profile, given, found.systems, found.looks)
         wait = one if isinstance(one, Wait) else self._later(one)
         if wait is not None:
             self.waiting.add(machine.machine.id)
@@ -195,8 +197,9 @@ class _Planner:
         profile: Profile,
         given: Allocation,
         system: tuple[Disk, ...],
+        looks: Looks | None = None,
         *,
-        standing: bool,
+        standing: bool = False,
     ) -> Candidate | Wait:
         """Number, addresses and place; or why there is no address for it. The inventory must be there."""
         who, inventory = machine.machine.id, machine.inventory
@@ -214,6 +217,7 @@ class _Planner:
             roles=tuple((port.mac, port.role) for port in node.network.ports) if node else (),
             system=system,
             standing=standing,
+            looks=looks,
         )
         self.candidates.append(one)
         self.allocations[who] = one.given

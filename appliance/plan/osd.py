@@ -8,7 +8,7 @@ the numbers.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 from appliance.model.ceph import CephSpec, OsdBudget, OsdLayout
@@ -19,6 +19,7 @@ from appliance.plan.candidate import Candidate
 from appliance.plan.choice import disk_choice
 from appliance.plan.order import natural
 from appliance.plan.osd_group import DATA, DB, ROLES, WAL, Host, NewOsd, plan_group
+from appliance.plan.osd_pattern import Cut, Pattern, Use, Why
 from appliance.plan.osd_rules import Rules, rules
 from appliance.plan.osd_slots import Shelf, shelf, size_text
 from appliance.plan.osd_standing import Dropped, formed, stand, system_disks
@@ -45,10 +46,36 @@ def plan_osds(
     standing: Sequence[OsdLayout],
     *,
     hyperconverged: bool,
+    known: Known | None = None,
 ) -> OsdPlan:
     """The OSDs of one machine. ``standing`` are those of the accepted plan (those of other machines are ignored);
-    ``hyperconverged`` says whether the machine runs virtual machines, too."""
-    return _Machine(spec, candidate, claimed, standing, hyperconverged).plan()
+    ``hyperconverged`` says whether the machine runs virtual machines, too. ``known`` are patterns of new machines, for the
+    same site and specification; it grows."""
+    looks = candidate.looks
+    ruled = rules(spec.groups, candidate.profile.name, candidate.profile.disks)
+    if known is None or looks is None or standing or ruled.by_serial:
+        return _Machine(spec, candidate, claimed, standing, hyperconverged).plan()
+    disks = [disk for disk in looks.disks if not any(disk is one for one in candidate.system)]
+    system = tuple(index for index, disk in enumerate(looks.disks) if any(disk is one for one in candidate.system))
+    memory, threads = candidate.inventory.memory, candidate.inventory.cpu.threads
+    key = candidate.profile.name, looks.kind, system, memory.installed or memory.total, threads, hyperconverged
+    pattern = known.get(key)
+    if pattern is None:
+        machine = _Machine(spec, candidate, claimed, standing, hyperconverged)
+        found = machine.plan()
+        if not found.waits:
+            known[key] = machine.pattern(found)
+        return found
+    return OsdPlan(
+        osds=pattern.osds(candidate, disks),
+        choices=pattern.choices(candidate, disks),
+        waits=(),
+        budget=pattern.memory(candidate),
+    )
+
+
+Known = dict[Hashable, Pattern]
+"""Profile, `Looks.kind`, positions of system disks, memory, threads, hyperconverged → what follows from them."""
 
 
 class _Machine:
@@ -80,6 +107,8 @@ class _Machine:
             offers=[""] * len(verdicts),
         )
         self.budget: OsdBudget | None = None
+        self.named: dict[int, Why] = {}
+        """Why-lines that name other disks."""
 
     def plan(self) -> OsdPlan:
         host = self.host
@@ -176,7 +205,8 @@ class _Machine:
     def _explain_used(self, total: int) -> None:
         host = self.host
         for osd in host.new:
-            host.whys[osd.position] = self._why_data(osd)
+            why = self.named[osd.position] = self._why_data(osd)
+            host.whys[osd.position] = "".join(part if isinstance(part, str) else host.name(part) for part in why)
         for one in host.standing:
             done = "Ceph has written it" if formed(host.verdicts[one.data].disk) else "not formed yet"
             before = host.whys[one.data]
@@ -195,23 +225,37 @@ class _Machine:
                 f"its loss takes {count} of {total} OSDs of this host; {why}"
             )
 
-    def _why_data(self, osd: NewOsd) -> str:
+    def _why_data(self, osd: NewOsd) -> Why:
         host, layout = self.host, osd.layout
         text = f"{osd.group.why(osd.rank)}; {host.verdicts[osd.position].free_because}"
         if osd.parts > 1:
             text += f"; {osd.parts} OSDs of {size_text(layout.data_size)} each"
         elif osd.group.group.osds_per_device > 1:
             text += "; one OSD, only NVMe is split"
+        why: Why = (text,)
         if osd.db.position is not None:
             percent = 100 * layout.db_size / layout.data_size
-            text += (
-                f"; DB of {size_text(layout.db_size)} ({percent:.1f} %) in slot {layout.slot + 1} of {osd.db.of} on "
-            )
-            text += host.name(osd.db.position)
+            text = f"; DB of {size_text(layout.db_size)} ({percent:.1f} %) in slot {layout.slot + 1} of {osd.db.of} on "
+            why = (*why, text, osd.db.position)
         if osd.wal.position is not None:
-            text += f"; WAL of {size_text(layout.wal_size)} in slot {layout.wal_slot + 1} of {osd.wal.of} on "
-            text += host.name(osd.wal.position)
-        return text
+            text = f"; WAL of {size_text(layout.wal_size)} in slot {layout.wal_slot + 1} of {osd.wal.of} on "
+            why = (*why, text, osd.wal.position)
+        return why
+
+    def pattern(self, found: OsdPlan) -> Pattern:
+        """What was planned (``found``) for every machine that looks the same: a new one, of which nothing waits."""
+        where = {ref: position for position, ref in self.host.refs.items()}
+        return Pattern(
+            uses=tuple(
+                Use(choice.role, choice.fate, choice.now, self.named.get(position, (choice.why,)), choice.fingerprint)
+                for position, choice in enumerate(found.choices)
+            ),
+            cuts=tuple(
+                Cut(osd, where[osd.data], where[osd.db] if osd.db else None, where[osd.wal] if osd.wal else None)
+                for osd in found.osds
+            ),
+            budget=found.budget,
+        )
 
     def _waits(self) -> Iterator[Wait]:
         name, host = self.candidate.name, self.host

@@ -104,14 +104,14 @@ class Rules:
         found = [group for group in found if not problems(group)]
         self.groups = tuple(_group(group, profile, named) for group in found)
         self.nothing = _nothing(groups, profile, self.problems)
-        self._by_serial = any(f.serials for group in found for f in (group.data, group.wal, group.db))
+        self.by_serial = any(f.serials for group in found for f in (group.data, group.wal, group.db))
         self._known: dict[tuple[object, ...], Answers] = {}
         self._whys: dict[Answers, str] = {}
 
     def answers(self, disk: Disk, free: bool) -> Answers:
         """What all groups say about a disk."""
         key = (disk.size, disk.transport, disk.rotational, disk.removable, disk.model, disk.vendor, free)
-        if self._by_serial:
+        if self.by_serial:
             key = (*key, disk.serial)  # type: ignore[assignment]
         found = self._known.get(key)
         if found is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from agent.wire import Disk
@@ -30,6 +30,11 @@ class Claims:
     granted: frozenset[str]
     protected: frozenset[str]
     ambiguous: frozenset[str]
+    special: frozenset[str] = field(init=False)
+    """Serials that say more of a disk than which one it is: all of the above, and none at all."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "special", self.granted | self.protected | self.ambiguous | {""})
 
     def grants(self, serial: str) -> bool:
         """Whether the disk with this serial (as `serial_key` gives it) may be erased."""
@@ -68,9 +73,18 @@ def identity(disk: Disk) -> Identity:
     return serial_key(disk.serial), disk.wwn.lower(), disk.size
 
 
-def in_order(disks: Iterable[Disk]) -> list[Disk]:
+def in_order(disks: Sequence[Disk]) -> list[Disk]:
     """By bus path, then by what is on the label: an order that does not depend on the kernel's."""
-    return sorted(disks, key=_order)
+    order = _by_bus(tuple([disk.bus_path for disk in disks]))
+    return sorted(disks, key=_order) if order is None else [disks[position] for position in order]
+
+
+@lru_cache(maxsize=1 << 10)
+def _by_bus(paths: tuple[str, ...]) -> tuple[int, ...] | None:
+    """The order of bus paths, which all machines of a kind have in common; None when they don't tell the disks apart."""
+    keys = [_natural(path) for path in paths]
+    distinct = len(set(paths)) == len(paths) and len(set(keys)) == len(keys)
+    return tuple(sorted(range(len(paths)), key=keys.__getitem__)) if distinct else None
 
 
 def _order(disk: Disk) -> tuple[object, ...]:
