@@ -308,8 +308,6 @@ class _Planner:
             return
         choice = found.system_choices[0]
         image = self.images[self._system(one)]
-        if one.given is not self.allocations[one.id]:
-            one = replace(one, given=self.allocations[one.id])
         install, boot = install_steps(self.site, one, choice, found.system, image)
         self.steps += [install, boot]
         self.facts += facts.machine_facts(one.machine, (*facts.erased_keys(install), *assigned))
