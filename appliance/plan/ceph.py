@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 from appliance.model.ceph import CephLayout, CephSpec, OsdBudget, OsdLayout
+from appliance.model.cephstate import CephState
 from appliance.model.network import Plane
 from appliance.model.plan import DiskChoice, Wait, WaitReason
 from appliance.model.site import Site
 from appliance.plan.candidate import Candidate
 from appliance.plan.capacity import capacity
+from appliance.plan.cephstanding import alive, kept_text, stays, unread
 from appliance.plan.crush import tree
 from appliance.plan.crushdomains import Terrain
 from appliance.plan.disks import Claims
@@ -46,20 +49,48 @@ class Storage:
     others: Sequence[Candidate]
     nodes: frozenset[str]
     claims: Claims
+    state: CephState | None = None
 
 
 def plan_ceph(storage: Storage, standing: CephLayout | None) -> CephPlan:
-    """The whole layout. What ``standing`` has stays as it is as long as its disks and machines are there."""
+    """The whole layout. What ``standing`` has stays as it is as long as its disks and machines are there, and while Ceph
+    has it."""
     spec = storage.spec
     members = sorted(storage.members, key=lambda one: (one.given.number, natural(one.name)))
+    plans = _members(storage, members, standing)
+    waits = [wait for found in plans for wait in found.waits]
+    choices = tuple(choice for found in plans for choice in found.choices)
+    there = {osd.number for found in plans for osd in found.osds}
+    ids = {one.id for one in members}
+    missing = [osd for osd in (standing.osds if standing else ()) if osd.number not in there and osd.machine in ids]
+    known = alive(missing, standing.fsid, storage.state) if standing else {}
+    running = {number for number, osd in known.items() if osd.up}
+    numbered = number(plans, standing, running)
+    taken = {osd.number for osd in numbered}
+    kept = [osd for osd in missing if osd.number in known and osd.number not in taken]
+    if not numbered and not kept:
+        why = f"{len(members)} members have no disk for an OSD; see the reasons of their disks"
+        wait = stays(spec.name, why) if standing else Wait(about=spec.name, reason=WaitReason.NO_OSDS, text=why)
+        return CephPlan(layout=standing, choices=choices, waits=(*waits, wait))
+    waits += [kept_text(spec.name, kept)] if kept else []
+    osds = tuple(sorted((*numbered, *kept), key=attrgetter("number"))) if kept else numbered
+    budgets = _budgets(plans, osds, standing)
+    layout, more = _layout(replace(storage, members=members), osds, budgets, standing)
+    return CephPlan(layout=layout, choices=choices, waits=(*waits, *more))
+
+
+def _members(storage: Storage, members: Sequence[Candidate], standing: CephLayout | None) -> list[OsdPlan]:
+    """The OSDs of each member, in their order."""
     before: dict[str, list[OsdLayout]] = {}
     for osd in standing.osds if standing else ():
         before.setdefault(osd.machine, []).append(osd)
+    budgets = {budget.machine: budget for budget in standing.budgets} if standing else {}
     known: Known = {}
-    plans = [
-        plan_osds(
+    return [
+        unread(one, before.get(one.id, ()), budgets.get(one.id))
+        or plan_osds(
             storage.site,
-            spec,
+            storage.spec,
             one,
             storage.claims,
             before.get(one.id, ()),
@@ -68,24 +99,26 @@ def plan_ceph(storage: Storage, standing: CephLayout | None) -> CephPlan:
         )
         for one in members
     ]
-    osds = number(plans, standing)
-    waits = [wait for found in plans for wait in found.waits]
-    choices = tuple(choice for found in plans for choice in found.choices)
-    if not osds:
-        text = f"{len(members)} members have no disk for an OSD; see the reasons of their disks"
-        waits.append(Wait(about=spec.name, reason=WaitReason.NO_OSDS, text=text))
-        return CephPlan(choices=choices, waits=tuple(waits))
-    budgets = tuple(found.budget for found in plans if found.budget is not None)
-    layout, more = _layout(replace(storage, members=members), osds, budgets, standing)
-    return CephPlan(layout=layout, choices=choices, waits=(*waits, *more))
 
 
-def number(plans: Sequence[OsdPlan], standing: CephLayout | None) -> tuple[OsdLayout, ...]:
+def _budgets(plans: Sequence[OsdPlan], osds: Sequence[OsdLayout], standing: CephLayout | None) -> tuple[OsdBudget, ...]:
+    """Memory of the members; a machine whose OSDs are only kept has what it had."""
+    found = [one.budget for one in plans if one.budget is not None]
+    lacking = {osd.machine for osd in osds} - {budget.machine for budget in found}
+    if lacking and standing:
+        found += [budget for budget in standing.budgets if budget.machine in lacking]
+    return tuple(found)
+
+
+def number(
+    plans: Sequence[OsdPlan], standing: CephLayout | None, running: Collection[int] = ()
+) -> tuple[OsdLayout, ...]:
     """All OSDs by number. Standing ones keep theirs. A new one takes that of an OSD of its class which its machine has lost
-    (a replaced disk keeps id and place, `ceph.md` §4); the others get the lowest that nobody has or had in the parent, in
-    the order of the members, as Ceph itself would give them."""
+    (a replaced disk keeps id and place, `ceph.md` §4), but none of those that are ``running``: their disks are there,
+    whatever was reported. The others get the lowest that nobody has or had in the parent, in the order of the members, as
+    Ceph itself would give them."""
     kept = {osd.number for found in plans for osd in found.osds if osd.number >= 0}
-    lost = _lost(standing, kept)
+    lost = _lost(standing, kept.union(running))
     taken = kept | ({osd.number for osd in standing.osds} if standing else set())
     numbered, at = [], 0
     for found in plans:
@@ -103,10 +136,10 @@ def number(plans: Sequence[OsdPlan], standing: CephLayout | None) -> tuple[OsdLa
             # It was made for this plan and nobody else has it yet; a copy of each of 110 000 takes half a second.
             object.__setattr__(osd, "number", given)
             numbered.append(osd)
-    return tuple(sorted(numbered, key=lambda osd: osd.number))
+    return tuple(sorted(numbered, key=attrgetter("number")))
 
 
-def _lost(standing: CephLayout | None, kept: set[int]) -> dict[tuple[str, str], list[int]]:
+def _lost(standing: CephLayout | None, kept: Collection[int]) -> dict[tuple[str, str], list[int]]:
     """Numbers of OSDs that do not stand any more, by machine and class, the lowest first."""
     found: dict[tuple[str, str], list[int]] = {}
     for osd in standing.osds if standing else ():

@@ -5,7 +5,7 @@ everybody who was declared for it is there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
@@ -315,10 +315,15 @@ def links(site: Site, spec: ClusterSpec) -> tuple[str, ...]:
 
 
 def ceph_members(
-    site: Site, spec: CephSpec, candidates: Sequence[Candidate], clusters: Sequence[ClusterLayout]
+    site: Site,
+    spec: CephSpec,
+    candidates: Sequence[Candidate],
+    clusters: Sequence[ClusterLayout],
+    standing: Collection[str] = (),
 ) -> tuple[Candidate, ...]:
     """Machines of the Ceph cluster in natural order: those that ``spec`` names or whose profile it names; else all members
-    of Proxmox clusters, also while those wait; and on a site that wants none, every machine with a disk for it."""
+    of Proxmox clusters, also while those wait; and on a site that wants none, every machine with a disk for it, and the
+    ``standing`` members: what was seen of their disks last does not take them out."""
     found: Iterable[Candidate]
     if spec.machines or spec.profiles:
         named, profiles = set(spec.machines), set(spec.profiles)
@@ -327,7 +332,8 @@ def ceph_members(
         members = {member for layout in clusters for member in layout.members}
         found = (candidate for candidate in candidates if candidate.id in members)
     else:
-        found = (candidate for candidate in candidates if _has_disk(candidate, spec))
+        before = frozenset(standing)
+        found = (candidate for candidate in candidates if candidate.id in before or _has_disk(candidate, spec))
     referee = Referees(candidates).find(spec.tiebreaker) if spec.stretch else None
     outside = referee.id if referee else ""
     return tuple(sorted((one for one in found if usable(one) and one.id != outside), key=by_name))

@@ -14,11 +14,13 @@ from appliance.plan.availability import availability
 from appliance.plan.backbone import plan_backbone
 from appliance.plan.candidate import EVERY, Candidate
 from appliance.plan.ceph import CephPlan, Storage, plan_ceph
+from appliance.plan.cephstanding import alive, machines_of, stays
 from appliance.plan.cephsteps import LATER, ceph_work
 from appliance.plan.clusters import ClusterPlan, ceph_members, plan_clusters
 from appliance.plan.disks import Claims
 from appliance.plan.hostnet import Wiring
 from appliance.plan.membership import Membership
+from appliance.plan.naming import listed
 
 NOTHING = Desired()
 
@@ -26,8 +28,9 @@ NOTHING = Desired()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
     """What a layout is made from. ``candidates`` are sorted by number. ``unplaced`` are names of expected machines that were
-    not seen, and ids of those that are there but no candidates; ``kept`` what those of them have that have anything.
-    ``standing`` is the parent's layout, ``state`` what Ceph said of itself last."""
+    not seen, and ids of those that are there but no candidates (``hidden``); ``kept`` what those of them have that have
+    anything. ``leaving`` are ids of machines that a person let go. ``standing`` is the parent's layout, ``state`` what Ceph
+    said of itself last."""
 
     site: Site
     candidates: Sequence[Candidate]
@@ -35,6 +38,8 @@ class Ground:
     standing: Desired
     unplaced: Sequence[str] = ()
     kept: Mapping[str, Allocation] = field(default_factory=dict)
+    hidden: frozenset[str] = frozenset()
+    leaving: frozenset[str] = frozenset()
     state: CephState | None = None
 
 
@@ -63,7 +68,7 @@ def desire(ground: Ground) -> Layout:
     if not has_layout(site):
         return Layout(allocations={one.id: one.given for one in candidates})
     grouped = plan_clusters(site, candidates, standing.clusters, ground.unplaced)
-    storage = _storage(site, candidates, grouped)
+    storage = _storage(ground, grouped)
     placed = [_join(site, one, grouped.member_of.get(one.id, ""), storage) for one in candidates]
     backbone, cabling = plan_backbone(site, placed, standing.backbone, ground.kept)
     wiring = Wiring(site, backbone)
@@ -79,6 +84,8 @@ def desire(ground: Ground) -> Layout:
         )
         for one in placed
     )
+    unseen = lost(ground)
+    nodes = (*nodes, *(node for node in standing.nodes if node.machine in unseen))
     ceph = _ceph(ground, placed, grouped)
     desired = Desired(nodes=nodes, clusters=grouped.clusters, ceph=ceph.layout, backbone=backbone)
     work = ceph_work(site, desired, placed, ceph.choices, before=standing.ceph, state=ground.state)
@@ -92,11 +99,14 @@ def desire(ground: Ground) -> Layout:
     )
 
 
-def _storage(site: Site, candidates: Sequence[Candidate], grouped: ClusterPlan) -> frozenset[str]:
+def _storage(ground: Ground, grouped: ClusterPlan) -> frozenset[str]:
     """Ids of Ceph's members."""
+    site = ground.site
     if site.ceph is None:
         return frozenset()
-    return frozenset(one.id for one in ceph_members(site, site.ceph, candidates, grouped.clusters))
+    standing = ground.standing.ceph
+    before = standing.members if standing else ()
+    return frozenset(one.id for one in ceph_members(site, site.ceph, ground.candidates, grouped.clusters, before))
 
 
 def _dedicated(site: Site, candidates: Sequence[Candidate], storage: frozenset[str]) -> frozenset[str]:
@@ -140,10 +150,41 @@ def _ceph(ground: Ground, placed: Sequence[Candidate], grouped: ClusterPlan) -> 
         missing = _missing(ground.site, spec, grouped, ground.unplaced)
         if missing:
             return CephPlan(waits=(Wait(about=spec.name, reason=WaitReason.MEMBERS_MISSING, text=missing),))
-    members = ceph_members(ground.site, spec, placed, grouped.clusters)
+    else:
+        unseen = lost(ground) & machines_of(before)
+        if unseen:
+            return CephPlan(layout=before, waits=(stays(spec.name, _unseen(ground, unseen)),))
+    members = ceph_members(ground.site, spec, placed, grouped.clusters, before.members if before else ())
     nodes = frozenset(member for cluster in grouped.clusters for member in cluster.members)
-    return plan_ceph(
-        Storage(site=ground.site, spec=spec, members=members, others=placed, nodes=nodes, claims=ground.claims), before
+    storage = Storage(
+        site=ground.site,
+        spec=spec,
+        members=members,
+        others=placed,
+        nodes=nodes,
+        claims=ground.claims,
+        state=ground.state,
+    )
+    return plan_ceph(storage, before)
+
+
+def lost(ground: Ground) -> frozenset[str]:
+    """Machines of the accepted layout that can't be looked at now, and that nobody let go: there is a record of them, or
+    Ceph has OSDs of theirs. Nothing of them is taken for gone."""
+    seen = {one.id for one in ground.candidates} | ground.leaving
+    standing, ceph = ground.standing, ground.standing.ceph
+    hidden = {node.machine for node in standing.nodes} & ground.hidden
+    silent = [osd for osd in ceph.osds if osd.machine not in seen] if ceph else []
+    known = alive(silent, ceph.fsid, ground.state) if ceph else {}
+    return frozenset((hidden | {osd.machine for osd in silent if osd.number in known}) - seen)
+
+
+def _unseen(ground: Ground, unseen: frozenset[str]) -> str:
+    names = {node.machine: node.name for node in ground.standing.nodes}
+    shown, many = listed(names.get(who, who) for who in unseen), len(unseen) > 1
+    return (
+        f"{shown} can't be looked at now, and nobody let {'them' if many else 'it'} go; see why, or let go what is gone for "
+        "ever (rackseed machine policy NAME drain, or retire it)"
     )
 
 

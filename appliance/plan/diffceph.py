@@ -69,8 +69,8 @@ def _removed(now: CephLayout | None, before: CephLayout | None, names: Names) ->
     if now is None:
         if before is not None:
             text = (
-                f"{before.name} is not in this layout: its {count(len(before.osds), 'OSD')} run on, and no plan knows them "
-                "any more; put it back into the site file, or see why it waits"
+                f"{before.name} is no longer in the site file: its {count(len(before.osds), 'OSD')} run on, and no plan "
+                "knows them any more; put 'ceph:' back to keep them planned"
             )
             yield DiffLine(kind=LineKind.DESTROY, text=text)
         return

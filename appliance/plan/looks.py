@@ -1,8 +1,8 @@
 """What the disks of a machine look like. Machines that look alike are decided about once.
 
-A site is bought by the rack: ten thousand machines are a few kinds of hardware, new from the box. What becomes of their disks
-follows from what the disks are, not from which they are, as long as nothing is said of any of them by its serial and nothing
-is on it.
+A site is bought by the rack: ten thousand machines are a few kinds of hardware, new from the box. What becomes of their
+disks follows from what the disks are, not from which they are, as long as nothing is said of any of them by its serial and
+nothing is on it.
 """
 
 from __future__ import annotations

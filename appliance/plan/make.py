@@ -36,6 +36,7 @@ from appliance.plan.disks import Claims, DiskPlan, Known, choose, claims
 from appliance.plan.garbage import collection_paused
 from appliance.plan.location import Locations
 from appliance.plan.looks import Looks
+from appliance.plan.membership import LEAVING
 from appliance.plan.network import boot_port
 from appliance.plan.order import natural
 from appliance.plan.place import Places, display_name, kept, numbering
@@ -70,6 +71,7 @@ def _plan(site: Site, profiles: Iterable[Profile], observed: Observed, parent: P
         chosen=_chosen(parent),
         allocations=dict(before),
         ids=frozenset(machine.machine.id for machine in machines),
+        leaving=frozenset(machine.machine.id for machine in observed.machines if _leaves(machine)),
         state=observed.ceph,
     )
     seen = {machine.expected for machine in machines}
@@ -81,6 +83,11 @@ def _plan(site: Site, profiles: Iterable[Profile], observed: Observed, parent: P
     planner.count()
     planner.lay_out(standing)
     return planner.finish(observed, parent)
+
+
+def _leaves(machine: ObservedMachine) -> bool:
+    """Whether a person has let the machine go."""
+    return machine.machine.phase is Phase.RETIRED or machine.machine.policy in LEAVING
 
 
 def _doubled(machines: tuple[ObservedMachine, ...]) -> dict[str, str]:
@@ -118,6 +125,7 @@ class _Planner:
     chosen: Mapping[str, set[tuple[str, str]]]
     allocations: dict[str, Allocation]
     ids: frozenset[str]
+    leaving: frozenset[str]
     state: CephState | None
     candidates: list[Candidate] = field(default_factory=list)
     ready: list[tuple[Candidate, DiskPlan]] = field(default_factory=list)
@@ -284,6 +292,8 @@ class _Planner:
             standing=standing,
             unplaced=sorted({*names, *hidden}, key=natural),
             kept={who: self.allocations[who] for who in hidden if who in self.allocations},
+            hidden=hidden,
+            leaving=self.leaving,
             state=self.state,
         )
 

@@ -205,8 +205,8 @@ class _Machine:
     def _explain_used(self, total: int) -> None:
         host = self.host
         for osd in host.new:
-            why = self.named[osd.position] = self._why_data(osd)
-            host.whys[osd.position] = "".join(part if isinstance(part, str) else host.name(part) for part in why)
+            parts = self.named[osd.position] = self._why_data(osd)
+            host.whys[osd.position] = "".join(part if isinstance(part, str) else host.name(part) for part in parts)
         for one in host.standing:
             done = "Ceph has written it" if formed(host.verdicts[one.data].disk) else "not formed yet"
             before = host.whys[one.data]
@@ -305,4 +305,4 @@ def _grant(*serials: str) -> str:
 
 
 def _dropped(gone: Dropped) -> str:
-    return f"osd.{gone.osd.number} can't stay: {gone.why}"
+    return f"osd.{gone.osd.number}: {gone.why}"

@@ -46,7 +46,9 @@ class Pattern:
     def osds(self, candidate: Candidate, disks: Sequence[Disk]) -> tuple[OsdLayout, ...]:
         """The OSDs of another machine; ``disks`` are its own that are no system disks, in order."""
         who = candidate.id
-        refs = {cut_at: self._ref(cut_at, disks[cut_at]) for cut in self.cuts for cut_at in cut[1:] if cut_at is not None}
+        refs = {
+            cut_at: self._ref(cut_at, disks[cut_at]) for cut in self.cuts for cut_at in cut[1:] if cut_at is not None
+        }
         return tuple(
             OsdLayout(
                 number=-1,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
+from agent.wire import Inventory, ProbeFailure
 from appliance.model.machine import Phase, Policy, TroubleKind
 from appliance.model.observed import ObservedMachine
 from appliance.model.plan import Wait, WaitReason
@@ -38,12 +39,17 @@ def not_yet(machine: ObservedMachine, name: str) -> Wait | None:
     if state.phase in _BEFORE:
         reason, text = _BEFORE[state.phase]
         return Wait(about=name, reason=reason, text=text.format(name=name))
-    failures = machine.inventory.failures if machine.inventory else ()
-    failed = [failure for failure in failures if failure.probe in NEEDED_PROBES]
-    if failed:
-        text = f"its agent could not read its {failed[0].probe}: {failed[0].message}"
+    failed = failed_probe(machine.inventory, NEEDED_PROBES)
+    if failed is not None:
+        text = f"its agent could not read its {failed.probe}: {failed.message}"
         return Wait(about=name, reason=WaitReason.NOT_INSPECTED, text=text)
     return None
+
+
+def failed_probe(inventory: Inventory | None, probes: Collection[str]) -> ProbeFailure | None:
+    """The first of these probes that could not answer."""
+    failures = inventory.failures if inventory else ()
+    return next((failure for failure in failures if failure.probe in probes), None)
 
 
 def profile_of(machine: ObservedMachine, name: str, named: str, profiles: Mapping[str, Profile]) -> Profile | Wait:

@@ -134,7 +134,7 @@ def test_everything_is_taken_away() -> None:
     scene, plan = standing()
     text = said(scene, Desired(), plan.desired)
     assert "  - cluster pve1 is no longer in the site file: n1…n8 leave it\n" in text
-    assert "  - ceph is not in this layout: its 40 OSDs run on, and no plan knows them any more; " in text
+    assert "  - ceph is no longer in the site file: its 40 OSDs run on, and no plan knows them any more; " in text
     assert "  - the backbone is no longer in the site file\n" in text
 
 
