@@ -74,7 +74,7 @@ def plan_ceph(storage: Storage, standing: CephLayout | None) -> CephPlan:
         return CephPlan(layout=standing, choices=choices, waits=(*waits, wait))
     waits += [kept_text(spec.name, kept)] if kept else []
     osds = tuple(sorted((*numbered, *kept), key=attrgetter("number"))) if kept else numbered
-    budgets = _budgets(plans, osds, standing)
+    budgets = _budgets(members, plans, kept, standing)
     layout, more = _layout(replace(storage, members=members), osds, budgets, standing)
     return CephPlan(layout=layout, choices=choices, waits=(*waits, *more))
 
@@ -101,13 +101,21 @@ def _members(storage: Storage, members: Sequence[Candidate], standing: CephLayou
     ]
 
 
-def _budgets(plans: Sequence[OsdPlan], osds: Sequence[OsdLayout], standing: CephLayout | None) -> tuple[OsdBudget, ...]:
-    """Memory of the members; a machine whose OSDs are only kept has what it had."""
-    found = [one.budget for one in plans if one.budget is not None]
-    lacking = {osd.machine for osd in osds} - {budget.machine for budget in found}
-    if lacking and standing:
-        found += [budget for budget in standing.budgets if budget.machine in lacking]
-    return tuple(found)
+def _budgets(
+    members: Sequence[Candidate],
+    plans: Sequence[OsdPlan],
+    kept: Sequence[OsdLayout],
+    standing: CephLayout | None,
+) -> tuple[OsdBudget, ...]:
+    """Memory of the members. One with OSDs that are ``kept`` has what it had: counted without them, the others would get
+    memory that these use."""
+    before = {budget.machine: budget for budget in standing.budgets} if standing and kept else {}
+    machines = {osd.machine for osd in kept}
+    found = [
+        before.get(one.id, plan.budget) if one.id in machines else plan.budget
+        for one, plan in zip(members, plans, strict=True)
+    ]
+    return tuple(budget for budget in found if budget is not None)
 
 
 def number(

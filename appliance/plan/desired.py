@@ -21,8 +21,10 @@ from appliance.plan.disks import Claims
 from appliance.plan.hostnet import Wiring
 from appliance.plan.membership import Membership
 from appliance.plan.naming import listed
+from appliance.plan.ready import failed_probe
 
 NOTHING = Desired()
+PORTS = "nics"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,21 +73,7 @@ def desire(ground: Ground) -> Layout:
     storage = _storage(ground, grouped)
     placed = [_join(site, one, grouped.member_of.get(one.id, ""), storage) for one in candidates]
     backbone, cabling = plan_backbone(site, placed, standing.backbone, ground.kept)
-    wiring = Wiring(site, backbone)
-    nodes = tuple(
-        NodeLayout(
-            machine=one.id,
-            name=one.name,
-            number=one.given.number,
-            profile=one.profile.name,
-            place=one.place,
-            cluster=one.given.cluster,
-            network=wiring.network(one),
-        )
-        for one in placed
-    )
-    unseen = lost(ground)
-    nodes = (*nodes, *(node for node in standing.nodes if node.machine in unseen))
+    nodes = _nodes(ground, placed, Wiring(site, backbone))
     ceph = _ceph(ground, placed, grouped)
     desired = Desired(nodes=nodes, clusters=grouped.clusters, ceph=ceph.layout, backbone=backbone)
     work = ceph_work(site, desired, placed, ceph.choices, before=standing.ceph, state=ground.state)
@@ -97,6 +85,27 @@ def desire(ground: Ground) -> Layout:
         waits=(*grouped.waits, *cabling, *ceph.waits, *work.waits, *_later(desired)),
         storage=_dedicated(site, candidates, storage),
     )
+
+
+def _nodes(ground: Ground, placed: Sequence[Candidate], wiring: Wiring) -> tuple[NodeLayout, ...]:
+    """All machines by number. One that can't be looked at is as it was accepted, and so is the network of one whose ports
+    could not be read."""
+    standing, unseen = {node.machine: node for node in ground.standing.nodes}, lost(ground)
+    nodes = [standing[who] for who in unseen if who in standing]
+    for one in placed:
+        before = standing.get(one.id)
+        unread = before is not None and failed_probe(one.inventory, (PORTS,)) is not None
+        node = NodeLayout(
+            machine=one.id,
+            name=one.name,
+            number=one.given.number,
+            profile=one.profile.name,
+            place=one.place,
+            cluster=one.given.cluster,
+            network=before.network if before is not None and unread else wiring.network(one),
+        )
+        nodes.append(node)
+    return tuple(sorted(nodes, key=lambda node: (node.number, node.machine)) if unseen else nodes)
 
 
 def _storage(ground: Ground, grouped: ClusterPlan) -> frozenset[str]:

@@ -221,7 +221,7 @@ class _Planner:
             inventory=inventory,
             profile=profile,
             place=self.locations.place(self.entries.get(machine.expected), inventory, node.place if node else None),
-            given=replace(given, number=number, addresses=addresses, port=port.mac if port else ""),
+            given=replace(given, number=number, addresses=addresses, port=port.mac if port else given.port),
             roles=tuple((port.mac, port.role) for port in node.network.ports) if node else (),
             system=system,
             standing=standing,
