@@ -41,6 +41,7 @@ class WaitReason(StrEnum):
     TOO_FEW_DOMAINS = "too-few-domains"
     PORTS_MISSING = "ports-missing"
     LAYOUT = "layout"
+    STANDS = "stands"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

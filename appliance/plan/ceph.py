@@ -70,6 +70,8 @@ def plan_ceph(storage: Storage, standing: CephLayout | None) -> CephPlan:
     kept = [osd for osd in missing if osd.number in known and osd.number not in taken]
     if not numbered and not kept:
         why = f"{len(members)} members have no disk for an OSD; see the reasons of their disks"
+        if standing and not members:
+            why = "it has no members; see 'machines' and 'profiles' of 'ceph' in the site file"
         wait = stays(spec.name, why) if standing else Wait(about=spec.name, reason=WaitReason.NO_OSDS, text=why)
         return CephPlan(layout=standing, choices=choices, waits=(*waits, wait))
     waits += [kept_text(spec.name, kept)] if kept else []

@@ -27,7 +27,7 @@ def stays(name: str, why: str) -> Wait:
         f"it can't be planned anew, so its layout stays as it was accepted and nothing is changed: {why}. Only without "
         "'ceph:' in the site file it is given up"
     )
-    return Wait(about=name, reason=WaitReason.LAYOUT, text=text)
+    return Wait(about=name, reason=WaitReason.STANDS, text=text)
 
 
 def machines_of(layout: CephLayout) -> frozenset[str]:
@@ -55,7 +55,7 @@ def unread(one: Candidate, standing: Sequence[OsdLayout], budget: OsdBudget | No
         f"its agent could not read its disks: {failure.message}; its {len(standing)} OSDs stay as they were accepted, and "
         "none joins before it can"
     )
-    wait = Wait(about=one.name, reason=WaitReason.NOT_INSPECTED, text=text)
+    wait = Wait(about=one.name, reason=WaitReason.STANDS, text=text)
     return OsdPlan(osds=tuple(standing), choices=(), waits=(wait,), budget=budget)
 
 
@@ -66,4 +66,4 @@ def kept_text(name: str, kept: Collection[OsdLayout]) -> Wait:
         f"{shown} {'stays' if len(kept) == 1 else 'stay'} in the layout, though not every disk is there as it was accepted: "
         "Ceph has them. Nothing of them is changed; see at their machines what is missing"
     )
-    return Wait(about=name, reason=WaitReason.LAYOUT, text=text)
+    return Wait(about=name, reason=WaitReason.STANDS, text=text)

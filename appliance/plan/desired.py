@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from appliance.model.ceph import CephSpec
@@ -82,9 +82,22 @@ def desire(ground: Ground) -> Layout:
         allocations={one.id: one.given for one in placed},
         choices=work.choices,
         steps=work.steps,
-        waits=(*grouped.waits, *cabling, *ceph.waits, *work.waits, *_later(desired)),
+        waits=(
+            *_standing(ground, placed),
+            *grouped.waits,
+            *cabling,
+            *ceph.waits,
+            *work.waits,
+            *_later(desired),
+        ),
         storage=_dedicated(site, candidates, storage),
     )
+
+
+def _names(ground: Ground, ids: Iterable[str]) -> list[str]:
+    """What people call machines of the accepted layout."""
+    names = {node.machine: node.name for node in ground.standing.nodes}
+    return [names.get(who, who) for who in ids]
 
 
 def _nodes(ground: Ground, placed: Sequence[Candidate], wiring: Wiring) -> tuple[NodeLayout, ...]:
@@ -162,7 +175,8 @@ def _ceph(ground: Ground, placed: Sequence[Candidate], grouped: ClusterPlan) -> 
     else:
         unseen = lost(ground) & machines_of(before)
         if unseen:
-            return CephPlan(layout=before, waits=(stays(spec.name, _unseen(ground, unseen)),))
+            who = listed(_names(ground, unseen))
+            return CephPlan(layout=before, waits=(stays(spec.name, f"{who} can't be looked at now"),))
     members = ceph_members(ground.site, spec, placed, grouped.clusters, before.members if before else ())
     nodes = frozenset(member for cluster in grouped.clusters for member in cluster.members)
     storage = Storage(
@@ -188,13 +202,20 @@ def lost(ground: Ground) -> frozenset[str]:
     return frozenset((hidden | {osd.machine for osd in silent if osd.number in known}) - seen)
 
 
-def _unseen(ground: Ground, unseen: frozenset[str]) -> str:
-    names = {node.machine: node.name for node in ground.standing.nodes}
-    shown, many = listed(names.get(who, who) for who in unseen), len(unseen) > 1
-    return (
-        f"{shown} can't be looked at now, and nobody let {'them' if many else 'it'} go; see why, or let go what is gone for "
-        "ever (rackseed machine policy NAME drain, or retire it)"
-    )
+def _standing(ground: Ground, placed: Sequence[Candidate]) -> Iterator[Wait]:
+    """What is said of machines that can't be looked at, or whose ports could not be read."""
+    for name in _names(ground, lost(ground)):
+        text = (
+            "it can't be looked at now, and nobody let it go: what it has in the layout stays as it was accepted; see why, "
+            f"or let it go when it is gone for ever (rackseed machine policy {name} drain, or retire it)"
+        )
+        yield Wait(about=name, reason=WaitReason.STANDS, text=text)
+    standing = {node.machine for node in ground.standing.nodes}
+    for one in placed:
+        failure = failed_probe(one.inventory, (PORTS,))
+        if failure is not None and one.id in standing:
+            text = f"its agent could not read its ports: {failure.message}; its network stays as it was accepted"
+            yield Wait(about=one.name, reason=WaitReason.STANDS, text=text)
 
 
 def _missing(site: Site, spec: CephSpec, grouped: ClusterPlan, unplaced: Sequence[str]) -> str:

@@ -65,7 +65,8 @@ def unnamed_assignment(scene: Scene) -> Findings:
     shown = {choice.machine for choice in scene.plan.disks}
     for who, (reference, role) in scene.roles.items():
         formed = any(scene.of_ceph(disk) for disk in scene.inventoried.get(who, ()))
-        if who[0] in shown and not formed and fates.get(who, DiskFate.KEEP) is DiskFate.KEEP:
+        kept = fates.get(who, DiskFate.KEEP) is DiskFate.KEEP
+        if who[0] in shown and not formed and kept and not scene.kept(who):
             how = "as kept" if who in fates else "not at all"
             yield disk_name(reference), f"becomes {role} in {scene.name(who[0])}, but the plan lists it {how}"
 

@@ -37,8 +37,16 @@ def node_twice(scene: Scene) -> Findings:
 def node_unknown(scene: Scene) -> Findings:
     """Every machine of the layout has reported an inventory over mutual TLS: nothing is planned from hearsay."""
     for who, node in scene.nodes.items():
-        if scene.inventory(who) is None:
+        if scene.inventory(who) is None and not scene.stands(who):
             yield node.name, f"the layout has the machine {who}, of which there is no trusted inventory"
+
+
+@rule(WARNING, "see why it waits and bring it back; or let it go: rackseed machine policy NAME drain, or retire it")
+def node_unseen(scene: Scene) -> Findings:
+    """A machine that stands in the layout can be looked at: nothing of it is changed until then."""
+    for who, node in scene.nodes.items():
+        if scene.inventory(who) is None and scene.stands(who):
+            yield node.name, "it stands in the layout as it was accepted, but there is no trusted inventory of it"
 
 
 @rule(ERROR, "choose another name in the site file: letters, digits and hyphens, at most 63")

@@ -67,7 +67,7 @@ def osd_foreign_data(scene: Scene) -> Findings:
     """A disk with data that is neither ours nor this cluster's becomes an OSD or DB device only with a grant for its
     serial (`ceph.md` §4)."""
     for who, reference, role, disk in scene.taken:
-        if disk.content.blank or scene.of_ceph(disk) or who[1] in scene.granted:
+        if disk.content.blank or scene.of_ceph(disk) or who[1] in scene.granted or scene.kept(who):
             continue
         if not is_ours(scene.machines[who[0]], disk):
             text = f"becomes {role} of {scene.name(who[0])} without a grant; it carries {describe(disk.content)}"
@@ -80,13 +80,27 @@ def osd_disk_missing(scene: Scene) -> Findings:
     for who, (reference, role) in scene.roles.items():
         count = len(scene.inventoried.get(who, ()))
         name = scene.name(who[0])
-        if count != 1:
+        if count != 1 and not scene.kept(who):
             yield (
                 disk_name(reference),
                 f"is to be {role} of {name}, which reports {count or 'no'} such {'disks' if count else 'disk'}",
             )
         elif not who[1] and not who[2]:
             yield disk_name(reference), f"is to be {role} of {name}, but has neither serial nor WWN: it can't be named"
+
+
+@rule(WARNING, "put the disk back, or replace it; an agent that could not read its disks says why")
+def osd_disk_unseen(scene: Scene) -> Findings:
+    """The disk of an OSD that stands is reported: an OSD whose disk nobody sees is not changed, and not replaced either."""
+    unseen: dict[str, list[str]] = {}
+    for who, (reference, _) in scene.roles.items():
+        if scene.inventory(who[0]) and len(scene.inventoried.get(who, ())) != 1 and scene.kept(who):
+            unseen.setdefault(who[0], []).append(disk_name(reference))
+    for machine, names in unseen.items():
+        yield (
+            scene.name(machine),
+            f"{counted(len(names), 'disk')} of its OSDs can't be found in its report: {listed(names)}",
+        )
 
 
 @rule(ERROR, "leave the disk out of the drive group")

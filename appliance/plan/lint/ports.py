@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from appliance.model.network import ROUTED
-from appliance.model.plan import NodeLayout
+from appliance.model.plan import NodeLayout, WaitReason
 from appliance.plan.lint.links import Links
 from appliance.plan.lint.rule import ERROR, WARNING, Findings, counted, listed, rule
 from appliance.plan.lint.scene import Scene
@@ -41,7 +41,7 @@ def port_unknown(scene: Scene) -> Findings:
         inventory = scene.inventory(node.machine)
         known = {nic.mac for nic in inventory.nics} if inventory else set()
         for mac, count in Counter(port.mac for port in node.network.ports).items():
-            if inventory and mac not in known:
+            if inventory and mac not in known and not scene.waits(WaitReason.STANDS, node.name):
                 yield node.name, f"a name is pinned to the port {mac}, which the machine has not reported"
             if count > 1:
                 yield node.name, f"the port {mac} gets {count} names"

@@ -162,6 +162,20 @@ class Scene:
         """Whether the plan itself says that it waits, for this reason, about one of these."""
         return any((reason, name) in self._waits for name in names)
 
+    def stands(self, who: str) -> bool:
+        """Whether the plan says that a machine, or all of Ceph, stays as it was accepted without being looked at."""
+        ceph = self.plan.desired.ceph
+        return self.waits(WaitReason.STANDS, self.name(who), ceph.name if ceph else "")
+
+    def kept(self, who: DiskId) -> bool:
+        """Whether the disk of an OSD stays as it was accepted: it can't be looked at, and the plan writes nothing to it."""
+        return who not in self._written and self.stands(who[0])
+
+    @cached_property
+    def _written(self) -> frozenset[DiskId]:
+        choices = (self.identity(c.machine, c) for c in self.plan.disks if c.fate is not DiskFate.KEEP)
+        return frozenset((*self.formed, *choices))
+
     @cached_property
     def _waits(self) -> frozenset[tuple[WaitReason, str]]:
         return frozenset((wait.reason, wait.about) for wait in self.plan.waits)

@@ -192,6 +192,7 @@ def test_a_loss_of_what_is_reported_lets_go_of_nothing(loss: Loss, seed: int) ->
     plan = make(site, lossy, storage().second)
     assert_it_stands(plan, before)
     assert (plan.steps, plan.changes) == ((), False) or loss in FOLLOWED
+    assert errors(storage(), plan, lossy) == []
     again = make(site, lossy, plan)
     assert_it_stands(again, before)
     assert not again.changes

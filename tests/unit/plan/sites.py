@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from agent.wire import Neighbour
+from agent.wire import Neighbour, ProbeFailure
 from appliance.model.machine import Phase
 from appliance.model.observed import ObservedMachine
 from appliance.rehearsal import fleet
@@ -261,6 +261,42 @@ def a_pool_was_added() -> Scene:
     return Scene(text=after, machines=(), before=(before, several(4)), again=lambda seen: seen)
 
 
+def a_probe_failed() -> Scene:
+    """The agent of one machine could not list its disks."""
+    text = site("clusters: {pve: }", "ceph: {pools: {vms: block}}")
+    failed = ProbeFailure(probe="disks", message="lsblk: timed out after 30 s")
+
+    def fail(seen: tuple[ObservedMachine, ...]) -> tuple[ObservedMachine, ...]:
+        first = seen[0]
+        return (replace(first, inventory=replace(first.inventory, disks=(), failures=(failed,))), *seen[1:])
+
+    return Scene(text=text, machines=(), before=(text, several(4)), again=fail)
+
+
+def a_machine_is_not_known_any_more() -> Scene:
+    """It came back with another key, and nobody has approved it yet."""
+    text = site("clusters: {pve: }", "ceph: {pools: {vms: block}}")
+
+    def forget(seen: tuple[ObservedMachine, ...]) -> tuple[ObservedMachine, ...]:
+        last = seen[-1]
+        return (*seen[:-1], replace(last, machine=replace(last.machine, phase=Phase.ENROLLED), inventory=None))
+
+    return Scene(text=text, machines=(), before=(text, several(4)), again=forget)
+
+
+def ceph_chooses_nobody_any_more() -> Scene:
+    """A slip in the site file: a profile that no machine has."""
+    before = site("clusters: {pve: }", "ceph: {pools: {vms: block}}")
+    after = site("clusters: {pve: }", "ceph: {profiles: [arm-storage], pools: {vms: block}}")
+    return Scene(text=after, machines=(), before=(before, several(4)), again=lambda seen: seen)
+
+
+def ceph_was_taken_out() -> Scene:
+    """On purpose: the only way in which the layout is given up."""
+    before = site("clusters: {pve: }", "ceph: {pools: {vms: block}}")
+    return Scene(text=site("clusters: {pve: }"), machines=(), before=(before, several(4)), again=lambda seen: seen)
+
+
 # ---------------------------------------------------------------- refusals
 
 
@@ -392,6 +428,10 @@ SCENES: tuple[Callable[[], Scene], ...] = (
     a_disk_was_replaced,
     a_machine_was_retired,
     a_pool_was_added,
+    a_probe_failed,
+    a_machine_is_not_known_any_more,
+    ceph_chooses_nobody_any_more,
+    ceph_was_taken_out,
     members_are_missing,
     two_nodes_without_an_arbiter,
     too_few_hosts_for_the_copies,

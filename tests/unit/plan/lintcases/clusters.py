@@ -44,6 +44,7 @@ case(
     also="asn-twice loopback-twice node-number-twice planned-address-twice port-unknown rack-unit-twice",
 )
 case("node-unknown", lambda s: s.machines.pop(8), also="osd-disk-missing")
+case("node-unseen", lambda s: (s.machines.pop(8), s.wait("n8", WaitReason.STANDS)))
 case("node-name-invalid", lambda s: s.node(1, name="n_1"), also="host-not-in-tree osd-in-wrong-host")
 case("node-number-twice", lambda s: s.node(1, number=2), lambda s: s.node(1, number=0))
 case("rack-unknown", lambda s: s.node(1, place=Place()), also="bucket-not-place")

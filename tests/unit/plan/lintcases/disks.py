@@ -123,6 +123,11 @@ case("osd-foreign-data", lambda s: s.disk(1, 1, content=FOREIGN), lambda s: s.di
 case("osd-disk-missing", lambda s: s.refer("HDD10", serial="GONE"), also="disks-unused")
 case("osd-disk-missing", no_identity)
 case(
+    "osd-disk-unseen",
+    lambda s: (s.refer("HDD10", serial="GONE"), s.wait("ceph", WaitReason.STANDS)),
+    also="disks-unused",
+)
+case(
     "osd-disk-unfit",
     lambda s: s.disk(1, 1, removable=True),
     lambda s: s.disk(1, 1, transport="usb"),
