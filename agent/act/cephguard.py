@@ -7,19 +7,20 @@ computed from the uuid. A device that several OSDs share carries a group whose n
 
 from __future__ import annotations
 
-import itertools
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from agent import cephmarks
 from agent.act.guard import describe, fits, is_uuid, summary
+from agent.cephmarks import PHYSICAL_VOLUME
 from agent.wire import Content, DeviceGrant, Disk, DiskGrant, Signature
 
 SLACK = 64 * 2**20
 """Bytes that the last slot of a device may be short of: LVM's own metadata, and rounding to its extents of 4 MiB."""
 
-BLUESTORE, PHYSICAL_VOLUME = "ceph_bluestore", "LVM2_member"
+BLUESTORE = "ceph_bluestore"
 
 
 class Use(StrEnum):
@@ -76,26 +77,21 @@ class Claim:
     @property
     def group(self) -> str:
         """The volume group that this order makes on the disk."""
-        return f"ceph-{self._marker}"
+        return cephmarks.group_name(self._mark)
 
     @property
     def marker(self) -> str:
         """GPT disk GUID while the disk is being erased for this claim."""
-        return str(self._marker)
+        return str(self._mark)
 
     @property
     def volume(self) -> str:
         """UUID of the physical volume, as LVM writes it: the marker from before the group is there."""
-        text = self._marker.hex
-        cuts = (0, 6, 10, 14, 18, 22, 26, 32)
-        return "-".join(text[start:end] for start, end in itertools.pairwise(cuts))
+        return cephmarks.volume_uuid(self._mark)
 
     @property
-    def _marker(self) -> uuid.UUID:
-        grant = self.grant
-        if grant.shared:
-            return uuid.uuid5(uuid.UUID(self.fsid), f"{grant.serial}/{grant.wwn}/{grant.model}/{grant.size}")
-        return uuid.uuid5(uuid.UUID(self.osd), self.use)
+    def _mark(self) -> uuid.UUID:
+        return cephmarks.mark(self.grant, self.fsid, self.osd, self.use)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

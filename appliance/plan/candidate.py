@@ -20,7 +20,8 @@ class Candidate:
     """One machine that can be placed. ``given`` is its allocation (name, number, cluster so far). ``system`` are its
     system disks, which nobody else may take. ``standing``: it is installed already, or has a place in the accepted layout.
     ``planes`` are those whose networks it is in; ``roles`` those that its ports have in the accepted layout, by MAC.
-    ``looks`` is what its disks look like, when that decides about them."""
+    ``looks`` is what its disks look like, when that decides about them; ``marks`` are what is left on its disks while OSDs
+    are being made of them (`kinds.ceph.begun`)."""
 
     machine: ObservedMachine
     inventory: Inventory
@@ -32,6 +33,7 @@ class Candidate:
     planes: frozenset[Plane] = EVERY
     roles: tuple[tuple[str, str], ...] = ()
     looks: Looks | None = None
+    marks: frozenset[str] = frozenset()
     id: str = field(init=False)
     name: str = field(init=False)
     """What is asked of it hundreds of times is looked up once."""

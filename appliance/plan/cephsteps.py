@@ -178,7 +178,9 @@ def _marked(choice: DiskChoice, written: set[DiskKey], there: Mapping[str, Candi
         return choice
     one = there.get(choice.machine)
     disks = [d for d in one.inventory.disks if (serial_key(d.serial), d.wwn.lower()) == key[1:]] if one else []
-    return choice if any(of_cluster(disk, fsid) for disk in disks) else replace(choice, fate=DiskFate.ERASE)
+    marks = one.marks if one else frozenset()
+    own = any(of_cluster(disk, fsid) or kind.begun(disk.content, marks) for disk in disks)
+    return choice if own else replace(choice, fate=DiskFate.ERASE)
 
 
 def of_cluster(disk: Disk, fsid: str) -> bool:

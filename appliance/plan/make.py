@@ -11,6 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from agent.wire import Disk
+from appliance.kinds.ceph import begun, may_be_begun
+from appliance.kinds.ceph import marks as begun_marks
+from appliance.model.ceph import OsdLayout
 from appliance.model.cephstate import CephState
 from appliance.model.machine import Phase
 from appliance.model.observed import Observed, ObservedMachine
@@ -72,6 +75,8 @@ def _plan(site: Site, profiles: Iterable[Profile], observed: Observed, parent: P
         allocations=dict(before),
         ids=frozenset(machine.machine.id for machine in machines),
         leaving=frozenset(machine.machine.id for machine in observed.machines if _leaves(machine)),
+        osds=_by_machine(standing.ceph.osds if standing.ceph else ()),
+        fsid=standing.ceph.fsid if standing.ceph else "",
         state=observed.ceph,
     )
     seen = {machine.expected for machine in machines}
@@ -83,6 +88,13 @@ def _plan(site: Site, profiles: Iterable[Profile], observed: Observed, parent: P
     planner.count()
     planner.lay_out(standing)
     return planner.finish(observed, parent)
+
+
+def _by_machine(osds: Iterable[OsdLayout]) -> dict[str, list[OsdLayout]]:
+    found: dict[str, list[OsdLayout]] = {}
+    for osd in osds:
+        found.setdefault(osd.machine, []).append(osd)
+    return found
 
 
 def _leaves(machine: ObservedMachine) -> bool:
@@ -126,6 +138,8 @@ class _Planner:
     allocations: dict[str, Allocation]
     ids: frozenset[str]
     leaving: frozenset[str]
+    osds: Mapping[str, Sequence[OsdLayout]]
+    fsid: str
     state: CephState | None
     candidates: list[Candidate] = field(default_factory=list)
     ready: list[tuple[Candidate, DiskPlan]] = field(default_factory=list)
@@ -174,15 +188,23 @@ class _Planner:
         profile = self.profiles.get(given.profile) if given else None
         if given is None or profile is None or inventory is None:
             return
-        chosen = self.chosen.get(who, ())
+        chosen, marks = self.chosen.get(who, ()), self._marks(who, inventory.disks)
         system = tuple(
             disk
             for disk in inventory.disks
-            if disk.content.in_use or (disk.serial, disk.wwn) in chosen or is_ours(machine, disk)
+            if (disk.content.in_use and not begun(disk.content, marks))
+            or (disk.serial, disk.wwn) in chosen
+            or is_ours(machine, disk)
         )
-        wait = self._add(machine, profile, given, system, standing=True)
+        wait = self._add(machine, profile, given, system, standing=True, marks=marks)
         if isinstance(wait, Wait):
             self.waits.append(wait)
+
+    def _marks(self, who: str, disks: Sequence[Disk]) -> frozenset[str]:
+        """What is on disks of this machine while OSDs of the accepted layout are made of them."""
+        if who not in self.osds or not any(may_be_begun(disk.content) for disk in disks):
+            return frozenset()
+        return begun_marks(self.fsid, self.osds[who])
 
     def _candidate(self, machine: ObservedMachine, name: str, profile: Profile) -> Wait | None:
         found = choose(machine, name, profile, self.claims, self.alike)
@@ -208,6 +230,7 @@ class _Planner:
         looks: Looks | None = None,
         *,
         standing: bool = False,
+        marks: frozenset[str] = frozenset(),
     ) -> Candidate | Wait:
         """Number, addresses and place; or why there is no address for it. The inventory must be there."""
         who, inventory = machine.machine.id, machine.inventory
@@ -226,6 +249,7 @@ class _Planner:
             system=system,
             standing=standing,
             looks=looks,
+            marks=marks,
         )
         self.candidates.append(one)
         self.allocations[who] = one.given

@@ -91,7 +91,7 @@ class _Machine:
         self.rules: Rules = rules(spec.groups, candidate.profile.name, candidate.profile.disks)
         verdicts = judge(candidate.machine, system_disks(candidate), claimed)
         own = sorted((osd for osd in standing if osd.machine == candidate.id), key=lambda osd: osd.number)
-        stands, self.dropped = stand(own, verdicts) if own else ([], [])
+        stands, self.dropped = stand(own, verdicts, candidate.marks) if own else ([], [])
         kept = {where for one in stands for where in (one.data, one.db, one.wal)}
         self.host = Host(
             machine=candidate.id,

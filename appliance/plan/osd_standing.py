@@ -1,6 +1,7 @@
 """Which OSDs of the accepted plan still stand: their disks are there, and carry what was planned or Ceph's own label.
 
-They keep everything: number, sizes, DB device and slot. One that does not stand is dropped, and named.
+They keep everything: number, sizes, DB device and slot. So does one that is just being made. One that does not stand is
+dropped, and named.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from agent.wire import Disk
+from appliance.kinds.ceph import begun
 from appliance.model.ceph import DiskRef, OsdLayout
 from appliance.model.plan import WaitReason
 from appliance.plan.candidate import Candidate
@@ -37,9 +39,11 @@ class Standing(NamedTuple):
     wal: int | None
 
 
-def stand(osds: Iterable[OsdLayout], verdicts: Sequence[Verdict]) -> tuple[list[Standing], list[Dropped]]:
-    """OSDs of one machine against its disks (without the system disks)."""
-    finder = _Finder(verdicts)
+def stand(
+    osds: Iterable[OsdLayout], verdicts: Sequence[Verdict], marks: frozenset[str] = frozenset()
+) -> tuple[list[Standing], list[Dropped]]:
+    """OSDs of one machine against its disks (without the system disks). ``marks`` are those of `Candidate`."""
+    finder = _Finder(verdicts, marks)
     found: list[Standing] = []
     dropped: list[Dropped] = []
     for osd in osds:
@@ -76,8 +80,8 @@ class Missing(NamedTuple):
 class _Finder:
     """Finds disks by what does not change; each is looked at once."""
 
-    def __init__(self, verdicts: Sequence[Verdict]) -> None:
-        self.verdicts = verdicts
+    def __init__(self, verdicts: Sequence[Verdict], marks: frozenset[str]) -> None:
+        self.verdicts, self.marks = verdicts, marks
         self.where: dict[Identity, list[int]] = {}
         for position, verdict in enumerate(verdicts):
             self.where.setdefault(verdict.identity, []).append(position)
@@ -99,7 +103,7 @@ class _Finder:
             return Missing(WaitReason.NOT_IDENTIFIABLE, f"{_show(ref, what)} is there twice; remove one")
         verdict = self.verdicts[found[0]]
         if fingerprint(verdict.disk.content) != ref.fingerprint:
-            if formed(verdict.disk) or verdict.free:
+            if formed(verdict.disk) or begun(verdict.disk.content, self.marks) or verdict.free:
                 return found[0]
             text = f"{_show(ref, what)} now {verdict.carries}; it was planned with other content"
             return Missing(WaitReason.FOREIGN_DATA, text)

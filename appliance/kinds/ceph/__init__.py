@@ -7,6 +7,7 @@ the step. A few steps leave nothing to see (`by_order`): they are done when the 
 """
 
 from appliance.kinds.ceph.acts import Act, Wait, act
+from appliance.kinds.ceph.begun import begun, marks, may_be_begun
 from appliance.kinds.ceph.capacity import drain_seconds, may_leave
 from appliance.kinds.ceph.done import by_order, done
 from appliance.kinds.ceph.keys import KeyKind, KeySpec, keys
@@ -23,12 +24,15 @@ __all__ = [
     "KeySpec",
     "Wait",
     "act",
+    "begun",
     "by_order",
     "done",
     "drain_seconds",
     "keys",
     "lint",
     "manager_questions",
+    "marks",
+    "may_be_begun",
     "may_leave",
     "osd_uuid",
     "parse",

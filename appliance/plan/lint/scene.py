@@ -10,6 +10,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, 
 from typing import NamedTuple
 
 from agent.wire import Disk, Inventory
+from appliance.kinds.ceph import begun, marks, may_be_begun
 from appliance.model.ceph import CephLayout, DiskRef, OsdLayout
 from appliance.model.cluster import ClusterSpec
 from appliance.model.machine import Phase
@@ -290,12 +291,18 @@ class Scene:
         return {**table, **{who: (osds[0].data, "osd") for who, osds in self.data.items()}}
 
     def of_ceph(self, disk: Disk) -> bool:
-        """Whether the disk carries an OSD (or its DB) of this very cluster."""
+        """Whether the disk carries an OSD (or its DB) of this very cluster, or one is just being made of it."""
         fsid = self.ceph.fsid if self.ceph else ""
         if not fsid or disk.content.blank:
             return False
         parts = (disk.content.signatures, *(partition.signatures for partition in disk.content.partitions))
-        return any(signature.owner == fsid for signatures in parts for signature in signatures)
+        if any(signature.owner == fsid for signatures in parts for signature in signatures):
+            return True
+        return may_be_begun(disk.content) and begun(disk.content, self._marks)
+
+    @cached_property
+    def _marks(self) -> frozenset[str]:
+        return marks(self.ceph.fsid, self.ceph.osds) if self.ceph else frozenset()
 
     @cached_property
     def taken(self) -> tuple[tuple[DiskId, DiskRef, str, Disk], ...]:

@@ -7,14 +7,17 @@ after any edit. What a person does on purpose is the counterpart: it does let go
 from __future__ import annotations
 
 import random
+import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
 import pytest
 
-from agent.wire import Content, Disk, Inventory, Memory, ProbeFailure, Smart
-from appliance.model.ceph import CephLayout, CephSpec, CephVerb, DeviceFilter, DriveGroup
+from agent import cephmarks
+from agent.wire import Content, Disk, Inventory, Memory, ProbeFailure, Signature, Smart
+from appliance.kinds.ceph.orders import osd_order
+from appliance.model.ceph import CephLayout, CephSpec, CephVerb, DeviceFilter, DriveGroup, OsdLayout
 from appliance.model.machine import Phase, Policy, Trouble, TroubleKind
 from appliance.model.observed import Observed, ObservedMachine
 from appliance.model.plan import DiskFate, Plan, StepKind
@@ -232,6 +235,59 @@ def test_a_slip_in_the_site_file_that_chooses_nothing_lets_go_of_nothing(slip: C
     plan = make(replace(site, ceph=slip(site.ceph)), formed(), storage().second)
     assert_it_stands(plan, ceph_of(storage().second))
     assert plan.steps == ()
+
+
+# ---------------------------------------------------------------- in the middle of forming
+
+
+def _marked(stage: str, marked: uuid.UUID) -> Content:
+    """What a probe finds on a disk on which an OSD is being made, before anything is tagged."""
+    edges = "b" * 64
+    if stage == "erasing":
+        return Content(table="gpt", table_id=str(marked), edges=edges)
+    group = cephmarks.group_name(marked) if stage == "group" else ""
+    volume = Signature(kind=cephmarks.PHYSICAL_VOLUME, uuid=cephmarks.volume_uuid(marked), owner=group)
+    return Content(signatures=(volume,), edges=edges, in_use=stage == "group")
+
+
+def _half_made(stage: str, *, own: bool) -> tuple[Observed, OsdLayout]:
+    """Nothing of Ceph but its first OSD is there, half made; ``own``: by the order of the accepted plan."""
+    layout = ceph_of(storage().second)
+    osd = layout.osds[0]
+    fsid = layout.fsid if own else "00000000-0000-4000-8000-000000000000"
+    order = osd_order(fsid, osd)
+    content = _marked(stage, cephmarks.mark(order.data, fsid, order.uuid, "data"))
+
+    def change(disk: Disk) -> Disk:
+        return replace(disk, content=content) if disk.serial == osd.data.serial else disk
+
+    seen = storage().seen
+    machines = tuple(
+        _seen(one, disks=tuple(map(change, _inventory(one).disks))) if one.machine.id == osd.machine else one
+        for one in seen.machines
+    )
+    return replace(seen, machines=machines), osd
+
+
+@pytest.mark.parametrize("stage", ["erasing", "volume", "group"])
+def test_a_plan_in_the_middle_of_forming_does_not_change_its_mind(stage: str) -> None:
+    seen, osd = _half_made(stage, own=True)
+    accepted = storage().second
+    plan = make(storage().site, seen, accepted)
+    assert plan.desired == accepted.desired
+    assert [step.key for step in plan.steps] == [step.key for step in accepted.steps]
+    assert [wait.text for wait in plan.waits] == [wait.text for wait in accepted.waits]
+    (choice,) = [choice for choice in plan.disks if choice.serial == osd.data.serial]
+    assert (choice.role, choice.fate) == ("osd", DiskFate.ASSIGN)
+    assert errors(storage(), plan, seen) == []
+
+
+@pytest.mark.parametrize("stage", ["erasing", "volume", "group"])
+def test_marks_of_another_cluster_are_somebodys_data(stage: str) -> None:
+    seen, osd = _half_made(stage, own=False)
+    plan = make(storage().site, seen, storage().second)
+    assert osd.number not in {one.number for one in ceph_of(plan).osds if one.data.serial == osd.data.serial}
+    assert not [c for c in plan.disks if c.serial == osd.data.serial and c.fate is not DiskFate.KEEP]
 
 
 # ---------------------------------------------------------------- what a person does on purpose
