@@ -92,12 +92,9 @@ def services(where: Site, found: tuple[Candidate, ...], made: ClusterPlan, stand
 
 
 def test_the_floors_are_worth_it() -> None:
+    """Counted over seeds that are always the same: what Hypothesis draws is another thing after every edit."""
     count: Counter[str] = Counter()
-
-    @LAWS
-    @given(floors)
-    def look(scene: Floor) -> None:
-        where, found = scene
+    for where, found in map(floor, range(200)):
         made = plan_clusters(where, found, ())
         count["all"] += 1
         count["formed"] += bool(made.clusters)
@@ -105,8 +102,6 @@ def test_the_floors_are_worth_it() -> None:
         count["waits"] += bool(made.waits)
         count["arbiter"] += any(layout.arbiter for layout in made.clusters)
         count["services"] += bool(services(where, found, made))
-
-    look()
     assert count["formed"] * 2 >= count["all"] and count["services"] * 3 >= count["all"], count
     assert min(count["split"], count["waits"], count["arbiter"]) >= 10, count
 

@@ -125,19 +125,14 @@ def observed(found: tuple[ObservedMachine, ...]) -> Observed:
 
 
 def test_the_scenes_are_worth_it() -> None:
-    """Laws about plans prove little when few of the scenes lead to any step, or to none that needs a grant."""
+    """Laws about plans prove little when few of the scenes lead to any step, or to none that needs a grant. Counted over
+    seeds that are always the same: what Hypothesis draws is another thing after every edit."""
     count = {"all": 0, "steps": 0, "granted": 0, "refused": 0}
-
-    @LAWS
-    @given(scenes)
-    def look(given_scene: Scene) -> None:
-        made = make(*given_scene)
+    for made in (make(*scene(seed)) for seed in range(200)):
         count["all"] += 1
         count["steps"] += bool(made.steps)
         count["granted"] += any(choice.fate is DiskFate.ERASE and choice.now != "blank" for choice in made.disks)
         count["refused"] += any(wait.reason in ("foreign-data", "too-many-disks") for wait in made.waits)
-
-    look()
     assert count["steps"] * 2 >= count["all"], count
     assert count["granted"] >= 3, count
     assert count["refused"] >= 5, count
