@@ -19,8 +19,8 @@ from appliance.model.plan import Allocation, Desired, DiskChoice, DiskFate, Node
 from appliance.model.site import Site
 from appliance.plan.candidate import Candidate
 from appliance.plan.content import signatures
+from appliance.plan.diskkey import DiskKey, disk_key, label
 from appliance.plan.order import natural
-from hwprofiles.normal import serial_key
 
 APPLIANCE = "appliance"
 LATER = "is planned; this version does not form it yet"
@@ -30,9 +30,6 @@ SERVING = frozenset({Phase.DEPLOYED, Phase.MEMBER, Phase.LEAVING})
 TOLD = frozenset({Policy.USE, Policy.DRAIN})
 """A machine that is drained is told to let go of what it has."""
 _SHOWN = 5
-
-DiskKey = tuple[str, str, str]
-"""Machine, comparable serial, WWN in lower case."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,15 +166,15 @@ def written_disks(step: Step) -> list[tuple[str, DiskRef]]:
 
 def written_keys(step: Step) -> list[DiskKey]:
     """The same as keys that disks are compared by."""
-    return [(who, serial_key(disk.serial), disk.wwn.lower()) for who, disk in written_disks(step)]
+    return [disk_key(who, disk) for who, disk in written_disks(step)]
 
 
 def _marked(choice: DiskChoice, written: set[DiskKey], there: Mapping[str, Candidate], fsid: str) -> DiskChoice:
-    key = (choice.machine, serial_key(choice.serial), choice.wwn.lower())
+    key = disk_key(choice.machine, choice)
     if choice.fate is not DiskFate.ASSIGN or key not in written:
         return choice
     one = there.get(choice.machine)
-    disks = [d for d in one.inventory.disks if (serial_key(d.serial), d.wwn.lower()) == key[1:]] if one else []
+    disks = [disk for disk in one.inventory.disks if label(disk) == key[1:]] if one else []
     marks = one.marks if one else frozenset()
     own = any(of_cluster(disk, fsid) or kind.begun(disk.content, marks) for disk in disks)
     return choice if own else replace(choice, fate=DiskFate.ERASE)

@@ -18,6 +18,7 @@ from appliance.model.observed import Observed, ObservedMachine
 from appliance.model.plan import Desired, DiskChoice, DiskFate, Fact, Step
 from appliance.plan import cephsteps
 from appliance.plan.bound import Bound, pieces
+from appliance.plan.diskkey import label
 from hwprofiles.normal import serial_key
 
 _IN_SERVICE = {Phase.MEMBER: Phase.DEPLOYED}
@@ -62,7 +63,7 @@ def image_facts(observed: Observed, names: Iterable[str]) -> list[Fact]:
 
 def disk_key(disk: Disk | DiskRef | DiskChoice) -> str:
     """Serial and WWN, the identity of a disk inside its machine."""
-    return f"{serial_key(disk.serial)}/{disk.wwn.lower()}"
+    return "/".join(label(disk))
 
 
 def recompute(facts: Sequence[Fact], observed: Observed) -> dict[str, str]:

@@ -16,6 +16,7 @@ from appliance.model.ceph import DiskRef, OsdLayout
 from appliance.model.plan import WaitReason
 from appliance.plan.candidate import Candidate
 from appliance.plan.content import fingerprint, signatures
+from appliance.plan.diskkey import label
 from appliance.plan.verdict import Identity, Verdict
 from hwprofiles.normal import serial_key
 from hwprofiles.values import show_size
@@ -96,7 +97,7 @@ class _Finder:
         return found
 
     def _look(self, ref: DiskRef, what: str) -> int | Missing:
-        found = self.where.get((serial_key(ref.serial), ref.wwn.lower(), ref.size), [])
+        found = self.where.get((*label(ref), ref.size), [])
         if not found:
             return Missing(WaitReason.LAYOUT, f"{_show(ref, what)} is gone; put it back, or replace it")
         if len(found) > 1:

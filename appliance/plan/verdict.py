@@ -10,9 +10,9 @@ from functools import lru_cache
 from agent.wire import Disk
 from appliance.model.observed import ObservedMachine
 from appliance.plan.content import is_ours
+from appliance.plan.diskkey import label
 from appliance.plan.order import natural
 from appliance.plan.reject import Finding, carries, device_findings, explain
-from hwprofiles.normal import serial_key
 
 Identity = tuple[str, str, int]
 """Serial as it is compared, WWN in lower case, size. NVMe namespaces and paths share serials, so the WWN belongs to it."""
@@ -70,7 +70,7 @@ class Verdict:
 
 def identity(disk: Disk) -> Identity:
     """What a disk is known by inside its machine."""
-    return serial_key(disk.serial), disk.wwn.lower(), disk.size
+    return (*label(disk), disk.size)
 
 
 def in_order(disks: Sequence[Disk]) -> list[Disk]:
