@@ -11,7 +11,7 @@ from appliance.model.place import Level
 from appliance.model.site import Site
 from appliance.plan.candidate import Candidate
 from appliance.plan.crushdomains import Domains, Terrain, usable
-from appliance.plan.portspeed import storage_networks, storage_rate
+from appliance.plan.portspeed import storage_networks, storage_rates
 
 NEARFULL = 0.85
 """Ceph's mon_osd_nearfull_ratio: it warns, and backfill should not have to go beyond it."""
@@ -35,7 +35,7 @@ def capacity(
     ``terrain`` saves a second look at the tree."""
     terrain = terrain or Terrain(buckets, osds)
     network = storage_networks(site, spec.public, spec.cluster)[1] if site else None
-    rates = {member.name: storage_rate(member, network) for member in members}
+    rates = storage_rates(members, network)
     shapes: dict[tuple[object, ...], tuple[Capacity, ...]] = {}
     found: list[Capacity] = []
     for pool in pools:

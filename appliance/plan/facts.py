@@ -63,7 +63,8 @@ def image_facts(observed: Observed, names: Iterable[str]) -> list[Fact]:
 
 def disk_key(disk: Disk | DiskRef | DiskChoice) -> str:
     """Serial and WWN, the identity of a disk inside its machine."""
-    return "/".join(label(disk))
+    serial, wwn = label(disk)
+    return f"{serial}/{wwn}"
 
 
 def recompute(facts: Sequence[Fact], observed: Observed) -> dict[str, str]:

@@ -55,8 +55,9 @@ def plan_osds(
     ruled = rules(spec.groups, candidate.profile.name, candidate.profile.disks)
     if known is None or looks is None or standing or ruled.by_serial:
         return _Machine(spec, candidate, claimed, standing, hyperconverged).plan()
-    disks = [disk for disk in looks.disks if not any(disk is one for one in candidate.system)]
-    system = tuple(index for index, disk in enumerate(looks.disks) if any(disk is one for one in candidate.system))
+    taken = set(map(id, candidate.system))
+    disks = [disk for disk in looks.disks if id(disk) not in taken]
+    system = tuple([position for position, disk in enumerate(looks.disks) if id(disk) in taken])
     memory, threads = candidate.inventory.memory, candidate.inventory.cpu.threads
     key = candidate.profile.name, looks.kind, system, memory.installed or memory.total, threads, hyperconverged
     pattern = known.get(key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Iterable
 
 from agent.wire import Nic
 from appliance.model.network import Carrier, Network, Plane
@@ -40,6 +41,18 @@ def storage_rate(member: Candidate, network: Network | None = None) -> int | Non
     known = [speed for speed in speeds if speed]
     bonded = role is not None and network is not None and network.carrier is Carrier.BOND
     return (sum(known) if bonded else max(known)) * MEGABIT
+
+
+def storage_rates(members: Iterable[Candidate], network: Network | None = None) -> dict[str, int | None]:
+    """`storage_rate` of each member by its name; of members with the same ports it is asked once."""
+    found: dict[str, int | None] = {}
+    known: dict[tuple[object, ...], int | None] = {}
+    for member in members:
+        ports = (member.profile.name, *[(nic.driver, nic.speed) for nic in member.inventory.nics])
+        if ports not in known:
+            known[ports] = storage_rate(member, network)
+        found[member.name] = known[ports]
+    return found
 
 
 def _speeds(nics: tuple[Nic, ...], role: NicRole | None) -> list[int | None]:

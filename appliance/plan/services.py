@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from appliance.model.ceph import CephSpec, Service, ServiceLayout
 from appliance.model.cluster import Arbiter
-from appliance.model.place import LEVELS, Level, Place
+from appliance.model.place import LEVELS, Level
 from appliance.model.plan import Wait, WaitReason
 from appliance.model.site import Site
 from appliance.plan.candidate import Candidate
@@ -31,6 +31,8 @@ KINDS = ("mon", "mgr", "mds", "rgw")
 _DOWN = tuple(reversed(LEVELS[1:]))
 
 Services = tuple[ServiceLayout, ...]
+Domains = tuple[tuple[Level, str], ...]
+"""The buckets that a machine stands in, from the largest to the rack: all machines of a rack are alike in this."""
 
 
 def place_services(  # noqa: PLR0917 - six different things, none of them a setting
@@ -100,11 +102,13 @@ class _Placer:
     level: Level = Level.HOST
     by_id: dict[str, Candidate] = field(init=False)
     order: dict[str, int] = field(init=False)
+    domains: dict[str, Domains] = field(init=False)
     referee: str = ""
 
     def __post_init__(self) -> None:
         self.by_id = {member.id: member for member in self.members}
         self.order = {member.id: index for index, member in enumerate(self.members)}
+        self.domains = {one.id: tuple([(level, one.place.bucket(level)) for level in _DOWN]) for one in self.members}
 
     def keep(self, standing: Sequence[ServiceLayout]) -> None:
         """What stands stays, but for a tiebreaker that is none any more."""
@@ -201,29 +205,28 @@ class _Placer:
         """Add services of ``kind`` to machines ``among`` until ``wanted`` of these have one, none in a domain of level
         ``distinct`` that has one already while another is left."""
         here, standing = self.found[kind], set(self.found[kind])
-        missing, free = wanted, dict[Place, list[Candidate]]()
+        missing, free = wanted, dict[Domains, list[Candidate]]()
         for member in among:
             if member.id in standing:
                 missing -= 1
             else:
-                free.setdefault(member.place, []).append(member)
-        used = Counter(
-            (level, self.by_id[who].place.bucket(level)) for who in here if who in self.by_id for level in _DOWN
-        )
+                free.setdefault(self.domains[member.id], []).append(member)
+        used = Counter(domain for who in here if who in self.by_id for domain in self.domains[who])
         load = Counter(who for name, found in self.found.items() for who in found if name != "mgr")
         while missing > 0 and free:
-            apart = [place for place in free if not _shared(place, distinct, used)] or list(free)
-            spread = {place: [used[level, place.bucket(level)] for level in _DOWN] for place in apart}
+            apart = [where for where in free if not _shared(where, distinct, used)] or list(free)
+            spread = {where: [used[domain] for domain in where] for where in apart}
             least = min(spread.values())
             best = min(
-                (one for place in apart if spread[place] == least for one in free[place]),
+                (one for where in apart if spread[where] == least for one in free[where]),
                 key=lambda one: self._rank(kind, one, load),
             )
             here.append(best.id)
-            used.update((level, best.place.bucket(level)) for level in _DOWN)
-            free[best.place].remove(best)
-            if not free[best.place]:
-                del free[best.place]
+            at = self.domains[best.id]
+            used.update(at)
+            free[at].remove(best)
+            if not free[at]:
+                del free[at]
             missing -= 1
 
     def _rank(self, kind: str, one: Candidate, load: Counter[str]) -> tuple[int, ...]:
@@ -247,10 +250,9 @@ class _Placer:
         return member.place.bucket(self.level) or member.name
 
 
-def _shared(place: Place, level: Level, used: Counter[tuple[Level, str]]) -> bool:
+def _shared(where: Domains, level: Level, used: Counter[tuple[Level, str]]) -> bool:
     """Whether the domain at ``level`` has a service already; an unknown one may be any."""
-    bucket = place.bucket(level)
-    return level is not Level.HOST and (not bucket or used[level, bucket] > 0)
+    return any(at is level and (not bucket or used[at, bucket] > 0) for at, bucket in where)
 
 
 def _census(members: Sequence[Candidate]) -> str:

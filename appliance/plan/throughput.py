@@ -19,7 +19,7 @@ from appliance.model.site import Site
 from appliance.plan.candidate import Candidate
 from appliance.plan.crush import tree
 from appliance.plan.crushdomains import Host, Terrain
-from appliance.plan.portspeed import MEGABIT, storage_networks, storage_rate
+from appliance.plan.portspeed import MEGABIT, storage_networks, storage_rates
 
 EXPECTED = 0.6
 AMPLIFICATION = 1.1
@@ -60,8 +60,8 @@ def throughput(
     """One entry for each pool. ``terrain`` saves a second look at the tree."""
     terrain = terrain or Terrain(tree(site, members, osds), osds)
     public, cluster = storage_networks(site, spec.public, spec.cluster)
-    front = {member.name: storage_rate(member, public) for member in members}
-    back = {member.name: storage_rate(member, cluster) for member in members} if cluster is not public else front
+    front = storage_rates(members, public)
+    back = storage_rates(members, cluster) if cluster is not public else front
     found: dict[tuple[object, ...], Throughput] = {}
     made = []
     for pool in pools:
