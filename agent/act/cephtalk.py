@@ -116,8 +116,8 @@ def _elsewhere(cluster: Any, task: dict[str, Any], names: list[str]) -> list[str
 def _flow(
     begin: Callable[[str, Callable[..., None]], Any], names: Iterable[str], size: int, depth: int, seconds: float
 ) -> dict[str, Any]:
-    """Begin one after the other, ``depth`` at a time, until the time is over; what was begun is waited for and counted.
-    Raises OSError."""
+    """Begin one after the other, at least one and ``depth`` at a time, until the time is over; what was begun is waited
+    for and counted. Raises OSError."""
     free, ends, bad = threading.Semaphore(depth), list[float](), list[int]()
 
     def over(completion: Any, *_data: Any) -> None:
@@ -128,9 +128,9 @@ def _flow(
         free.release()
 
     start = time.monotonic()
-    for name in names:
+    for number, name in enumerate(names):
         free.acquire()
-        if bad or time.monotonic() >= start + seconds:
+        if bad or (number and time.monotonic() >= start + seconds):
             free.release()
             break
         begin(name, over)

@@ -166,9 +166,11 @@ class Formation:
         """What the first host gets of pools, as the product measures it; it must be allowed, and above no bound: what goes
         through a shaped port is a law of physics."""
         assert self.accepted is not None
-        layout, state = self.accepted.desired.ceph, self.door.observe()
-        assert layout is not None and state is not None
-        assert measuring.refusal(layout, state, pools) == ""
+        layout, end, why = self.accepted.desired.ceph, time.monotonic() + 300, "nobody answers"
+        assert layout is not None
+        while (state := self.door.observe()) is None or (why := measuring.refusal(layout, state, pools)):
+            assert time.monotonic() < end, (state, why)  # the autoscaler may be at work
+            time.sleep(1)
         result = self.tell("h1", measuring.measure_order(layout, "h1", pools, seconds))
         assert result.state is DoorState.DONE, result
         found = measuring.measured(layout, self.accepted.hash, "h1", result.answers, time.time())
