@@ -14,7 +14,8 @@ class CephAction(StrEnum):
     """``configure``: files, keyrings, limits of the kernel, packages are there. ``mon``, ``mgr``, ``mds``, ``rgw``, ``osd``:
     make the daemon (when it is not there) and start it. ``stop``: stop and disable it, data stays. ``remove``: stop it and
     remove its data (an OSD's: only with a grant for its disk). ``zap``: make a granted disk blank. ``ask``: commands to the
-    monitors; the answers come back. ``check``: write, read and compare through a client of the pool's service."""
+    monitors; the answers come back. ``check``: write, read and compare through a client of the pool's service. ``prove``:
+    see that the live map keeps the `PoolLaw` of every pool. ``measure``: how fast pools are."""
 
     CONFIGURE = "configure"
     MON = "mon"
@@ -27,6 +28,8 @@ class CephAction(StrEnum):
     ZAP = "zap"
     ASK = "ask"
     CHECK = "check"
+    PROVE = "prove"
+    MEASURE = "measure"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +118,35 @@ class ObjectStore:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PoolLaw:
+    """What the live map must keep for one pool: ``size`` copies or chunks on OSDs of ``device_class`` below the bucket
+    ``root``, at most ``per_domain`` of them in one bucket of ``level`` (``host``, ``rack`` …), and at least ``min_size``
+    left without any one of these."""
+
+    pool: str
+    size: int
+    min_size: int
+    level: str
+    per_domain: int
+    root: str
+    device_class: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasureOrder:
+    """Large objects are written into each of ``pools``, then read, for ``seconds`` each and at most; the one who does it is
+    the host ``host`` of the CRUSH tree. ``objects`` of ``size`` bytes are in a pool at most, ``depth`` on their way at a
+    time."""
+
+    pools: tuple[str, ...]
+    host: str
+    seconds: float = 10.0
+    size: int = 4 << 20
+    objects: int = 1024
+    depth: int = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CephOrder:
     """Body of a ``ceph`` order. ``daemon`` is the id without its type (``n1``; ``3`` for osd.3), ``kind`` its type for
     ``stop`` and ``remove``; for ``configure`` the types that will run here, with spaces between (``mon osd``).
@@ -123,7 +155,7 @@ class CephOrder:
     at ``address`` (``10.0.0.1:7480``). ``files`` and ``secrets`` are written first by every action.
     ``rules`` (of an ``ask``, after its commands) are CRUSH rules in crushtool's language (``rule NAME { id … }``), put into
     the live map when it has none of that name: no command makes a rule of several ``choose`` steps, or one that says
-    how often it may draw."""
+    how often it may draw. ``laws`` are for ``prove``, ``measure`` is for the action of that name."""
 
     action: CephAction
     fsid: str
@@ -140,6 +172,8 @@ class CephOrder:
     service: str = ""
     store: ObjectStore | None = None
     rules: tuple[str, ...] = ()
+    laws: tuple[PoolLaw, ...] = ()
+    measure: MeasureOrder | None = None
 
     @property
     def grants(self) -> tuple[DeviceGrant, ...]:

@@ -18,10 +18,12 @@ from agent.cephorder import (
     CephOrder,
     ConfigFile,
     DeviceGrant,
+    MeasureOrder,
     MonAnswer,
     MonCommand,
     ObjectStore,
     OsdOrder,
+    PoolLaw,
     SecretFile,
 )
 from agent.document import WireError, canonical, decode, encode, from_data, to_data
@@ -69,6 +71,7 @@ __all__ = [
     "ImageRef",
     "InstallOrder",
     "Inventory",
+    "MeasureOrder",
     "Memory",
     "MonAnswer",
     "MonCommand",
@@ -82,6 +85,7 @@ __all__ = [
     "PartitionSpec",
     "PermitClaim",
     "Poll",
+    "PoolLaw",
     "ProbeFailure",
     "Progress",
     "ProgressState",

@@ -13,8 +13,10 @@ from agent.act import cephcommands as commands
 from agent.act import cephconfigure as configure
 from agent.act import cephcrush as crush
 from agent.act import cephleave as leave
+from agent.act import cephmeasure as measure
 from agent.act import cephmonitors as monitors
 from agent.act import cephosds as osds
+from agent.act import cephprove
 from agent.act import cephservices as services
 from agent.act.cephdaemons import DAEMON, Daemons, Systemd, Tell
 from agent.act.cepherrand import Errand
@@ -47,6 +49,8 @@ def perform(  # noqa: PLR0917 - the contract with the lab
     try:
         if order.action is CephAction.ASK:
             return _ask(errand)
+        if order.action is CephAction.MEASURE:
+            return _measure(errand)
         return ACTIONS[order.action](errand), ()
     except CommandError as error:
         raise CephError(str(error)) from error
@@ -111,6 +115,18 @@ def _check(errand: Errand) -> str:
     return check.check(errand)
 
 
+def _prove(errand: Errand) -> str:
+    configure.write(errand.order, errand.secrets)
+    return cephprove.prove(errand)
+
+
+def _measure(errand: Errand) -> tuple[str, Answers]:
+    configure.write(errand.order, errand.secrets)
+    if not check.admin_is_here():
+        raise CephError("this machine has no key of client.admin: measure from one that has")
+    return measure.measure(errand)
+
+
 ACTIONS: dict[CephAction, Callable[[Errand], str]] = {
     CephAction.CONFIGURE: _configure,
     CephAction.MON: _mon,
@@ -122,4 +138,5 @@ ACTIONS: dict[CephAction, Callable[[Errand], str]] = {
     CephAction.REMOVE: leave.remove,
     CephAction.ZAP: leave.zap,
     CephAction.CHECK: _check,
+    CephAction.PROVE: _prove,
 }

@@ -31,6 +31,7 @@ PACKAGES = {
     "ceph-mon": "ceph-mon",
     "monmaptool": "ceph-base",
     "crushtool": "ceph-base",
+    "osdmaptool": "ceph-base",
     "ceph-mgr": "ceph-mgr",
     "ceph-mds": "ceph-mds",
     "ceph-osd": "ceph-osd",

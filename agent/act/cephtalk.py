@@ -7,9 +7,13 @@ one JSON document from standard input, writes one to standard output. Standard l
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 import os
 import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
 from typing import Any
 
 CONNECT_SECONDS = 20
@@ -68,10 +72,89 @@ def filesystem(task: dict[str, Any]) -> dict[str, Any]:
     return {"same": same}
 
 
+def measure(task: dict[str, Any]) -> dict[str, Any]:
+    """Write objects for some seconds, each as a whole, again when all are there; then read each once, for as long at
+    most."""
+    cluster = connect(task)
+    pool = cluster.open_ioctx(task["pool"])
+    pool.set_namespace(task["namespace"])
+    names = [f"{task['namespace']}-{number}" for number in range(task["objects"])]
+    depth, size, data = task["depth"], task["size"], os.urandom(task["size"])
+    _remove(pool, names, depth)
+    try:
+        names = _elsewhere(cluster, task, names)
+        written: dict[str, None] = {}
+
+        def put(name: str, over: Callable[..., None]) -> None:
+            written[name] = None
+            pool.aio_write_full(name, data, over)
+
+        write = _flow(put, itertools.cycle(names), size, depth, task["seconds"])
+        read = _flow(lambda name, over: pool.aio_read(name, size, 0, over), written, size, depth, task["seconds"])
+    finally:
+        _remove(pool, names, depth)
+    return {"objects": len(written), "write": write, "read": read}
+
+
+def _elsewhere(cluster: Any, task: dict[str, Any], names: list[str]) -> list[str]:
+    """Names of objects whose first copy is on another host: to one of its own a client has no network. All of them when
+    this is the only host."""
+
+    def asked(**words: Any) -> Any:
+        code, out, _ = cluster.mon_command(json.dumps({"format": "json", **words}), b"", timeout=COMMAND_SECONDS)
+        return json.loads(out) if code == 0 else None
+
+    own = set(asked(prefix="osd ls-tree", name=task["host"]) or ())
+    found = []
+    for name in names if own else ():
+        where = asked(prefix="osd map", pool=task["pool"], object=name, nspace=task["namespace"])
+        if where and where["acting_primary"] not in own:
+            found.append(name)
+    return found or names
+
+
+def _flow(
+    begin: Callable[[str, Callable[..., None]], Any], names: Iterable[str], size: int, depth: int, seconds: float
+) -> dict[str, Any]:
+    """Begin one after the other, at least one and ``depth`` at a time, until the time is over; what was begun is waited
+    for and counted. Raises OSError."""
+    free, ends, bad = threading.Semaphore(depth), list[float](), list[int]()
+
+    def over(completion: Any, *_data: Any) -> None:
+        code = completion.get_return_value()
+        if code < 0:
+            bad.append(-code)
+        ends.append(time.monotonic())
+        free.release()
+
+    start = time.monotonic()
+    for number, name in enumerate(names):
+        free.acquire()
+        if bad or (number and time.monotonic() >= start + seconds):
+            free.release()
+            break
+        begin(name, over)
+    for _ in range(depth):
+        free.acquire()
+    if bad:
+        raise OSError(bad[0], os.strerror(bad[0]))
+    return {"bytes": size * len(ends), "seconds": max(ends, default=start) - start}
+
+
+def _remove(pool: Any, names: list[str], depth: int) -> None:
+    """Whether they are there or not."""
+    free = threading.Semaphore(depth)
+    for name in names:
+        free.acquire()
+        pool.aio_remove(name, lambda *_: free.release())
+    for _ in range(depth):
+        free.acquire()
+
+
 def main() -> int:
     task = json.load(sys.stdin)
     try:
-        said = {"commands": commands, "filesystem": filesystem}[task["do"]](task)
+        said = {"commands": commands, "filesystem": filesystem, "measure": measure}[task["do"]](task)
     except ImportError as error:
         said = {"missing": str(error)}
     except Exception as error:  # bindings raise many kinds

@@ -14,6 +14,7 @@ from appliance.cli.errors import EXIT_FAILURE, EXIT_USER, CommandError
 
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "apply": ("plan", "apply", "Do exactly what a plan says."),
+    "ceph": ("ceph", "ceph", "Measure Ceph's pools, and show how fast they are."),
     "demo": ("demo", "demo", "Three bare QEMU machines, from power-on to installed."),
     "explain": ("plan", "explain", "Why a machine, a disk, a step, a pool is planned as it is."),
     "image": ("image", "image", "Build agent image, root images and boot files into the cache."),

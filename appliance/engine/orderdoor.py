@@ -18,7 +18,7 @@ from agent.wire import OrderKind
 from appliance.effects.authority import Authority
 from appliance.effects.cephdoor import DoorError, DoorResult, DoorState
 from appliance.effects.clock import Clock
-from appliance.engine.orders import ASK, OrderError, issue_ceph, obstacle, withdrawn
+from appliance.engine.orders import ASK, MEASURE, MEASURE_SECONDS, OrderError, issue_ceph, obstacle, withdrawn
 from appliance.kinds import ceph as kind
 from appliance.model.ceph import CephVerb
 from appliance.model.cephstate import CephState
@@ -95,9 +95,9 @@ class OrderDoor:
             row = machines.get(connection, machine)
             name = (row.machine.name if row else "") or machine
             active = orders.active_of_machine(connection, machine)
-            if active is not None and active.step != ASK:
-                raise DoorError(f"{name} is busy with {active.step}")
             now = self.clock.now()
+            if active is not None and not _yields(active, now):
+                raise DoorError(f"{name} is busy with {active.step}")
             why = obstacle(connection, machine, now=now, kind=OrderKind.CEPH)
             if why:
                 raise DoorError(f"{name} {why}")
@@ -190,6 +190,11 @@ class OrderDoor:
                     continue
                 orders.forget(connection, machine, ASK, below=row.fence)
                 return
+
+
+def _yields(active: OrderRow, now: float) -> bool:
+    """Whether a step's order may take the place of this one: of a question, or of a measurement that nobody is at."""
+    return active.step == ASK or (active.step == MEASURE and now - active.updated > MEASURE_SECONDS)
 
 
 def _has_monitor(connection: Connection, cluster: Cluster, machine: str) -> bool:

@@ -30,6 +30,10 @@ from appliance.store.steps import StepRow, StepState
 
 ASK = "ceph-ask"
 """Instead of a step: commands to the monitors that change nothing, asked of a machine that has one (`orderdoor`)."""
+MEASURE = "ceph-measure"
+"""Instead of a step: how fast pools are, asked by a person. Its answers are kept (`operations.measurements`)."""
+MEASURE_SECONDS = 900.0
+"""A machine that says nothing for so long does not measure any more."""
 PHASES = {
     OrderKind.INSTALL: frozenset({Phase.READY, Phase.DEPLOYING}),
     OrderKind.CEPH: frozenset({Phase.DEPLOYED, Phase.MEMBER, Phase.LEAVING}),
@@ -73,7 +77,7 @@ def has_certificate(connection: Connection, machine: str, environment: Environme
 
 def withdrawn(connection: Connection, plan_hash: str, key: str, kind: OrderKind) -> str:
     """Why the step that an order is for is not to be done any more, or empty."""
-    if key == ASK:
+    if key in (ASK, MEASURE):
         return ""
     plan = plans.get_state(connection, plan_hash)
     if plan is not PlanState.ACCEPTED:

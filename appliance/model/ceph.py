@@ -289,10 +289,10 @@ class CephLayout:
 
 
 class CephVerb(StrEnum):
-    """What a step does with Ceph. Forming: ``configure`` … ``settle`` (wait until everything is clean) and ``verify``
-    (write, read and compare). Life: ``out`` (drain), ``destroy`` (the id and its place stay for a new disk),
-    ``purge`` (id, key and place go), ``zap``, ``leave`` (daemons other than OSDs are removed from a machine, or empty
-    buckets from the tree). ``stretch``: two sites with a tiebreaker."""
+    """What a step does with Ceph. Forming: ``configure`` … ``settle`` (wait until everything is clean), ``prove`` (the live
+    map keeps the laws of all pools) and ``verify`` (write, read and compare). Life: ``out`` (drain), ``destroy`` (the id
+    and its place stay for a new disk), ``purge`` (id, key and place go), ``zap``, ``leave`` (daemons other than OSDs are
+    removed from a machine, or empty buckets from the tree). ``stretch``: two sites with a tiebreaker."""
 
     CONFIGURE = "configure"
     MON = "mon"
@@ -306,6 +306,7 @@ class CephVerb(StrEnum):
     RGW = "rgw"
     SETTLE = "settle"
     VERIFY = "verify"
+    PROVE = "prove"
     OUT = "out"
     DESTROY = "destroy"
     PURGE = "purge"
@@ -330,7 +331,7 @@ class CephArgs:
     ``monitors`` are the planned ones, in order; the first is the one that begins. ``old`` is the OSD that is replaced
     or leaves. Fields that a verb does not need are empty. ``daemons`` are what will run on ``host`` (``mon``, ``osd``
     …), ``realm`` is that of the object service, ``keys`` names what users' keys are for (pools and file systems),
-    ``sites`` where monitors stand in stretch mode (name, level, bucket; the tiebreaker last)."""
+    ``sites`` where monitors stand in stretch mode (name, level, bucket; the tiebreaker last), ``pools`` those of a proof."""
 
     verb: CephVerb
     name: str
@@ -351,3 +352,4 @@ class CephArgs:
     realm: str = ""
     keys: tuple[str, ...] = ()
     sites: tuple[tuple[str, str, str], ...] = ()
+    pools: tuple[PoolLayout, ...] = ()

@@ -22,9 +22,10 @@ from agent.wire import (
 from appliance.effects.authority import CertificateError
 from appliance.effects.certificates import read_peer
 from appliance.engine.orderdoor import OrderDoor, learn
-from appliance.engine.orders import ASK, ENVIRONMENTS, issue_again, obstacle, withdrawn
+from appliance.engine.orders import ASK, ENVIRONMENTS, MEASURE, issue_again, obstacle, withdrawn
 from appliance.engine.registry import Tools
 from appliance.model.plan import StepKind
+from appliance.operations import measurements
 from appliance.operations.context import Appliance
 from appliance.operations.enrolment import issue_certificate
 from appliance.operations.errors import Conflict, Invalid, NotFound, NotSignedIn
@@ -109,6 +110,9 @@ def _reissue(app: Appliance, machine_id: str, nonce: str) -> OrderRow | None:
         active = orders.active_of_machine(connection, machine_id)
         if active is None or active.nonce == nonce:
             return active
+        if active.step == MEASURE:  # a machine that was restarted is no measure of anything
+            orders.void_for(connection, MEASURE, at=app.clock.now())
+            return None
         why = withdrawn(connection, active.plan, active.step, active.kind)
         why = why or obstacle(connection, machine_id, now=app.clock.now(), kind=active.kind)
         if why:
@@ -152,6 +156,8 @@ def progress(app: Appliance, machine_id: str, progress: Progress) -> None:
         if asked:
             _answered(app, connection, order, progress)
             return
+        if over and order.step == MEASURE:
+            measurements.learn(app, connection, order, progress)
         seen = {"stage": stage, "fraction": fraction, "message": progress.message}
         steps.set_progress(connection, order.plan, order.step, seen, wake=over)
         if over or stage != order.stage or int(fraction * TOLD_STEPS) != int(order.fraction * TOLD_STEPS):

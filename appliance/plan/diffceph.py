@@ -360,6 +360,7 @@ _STEPS: Mapping[CephVerb, str] = {
     CephVerb.FILESYSTEM: "file system {service}",
     CephVerb.SETTLE: "wait until everything is clean",
     CephVerb.VERIFY: "write, read and compare: {daemon}",
+    CephVerb.PROVE: "prove every pool's rule on the live map",
     CephVerb.OUT: "drain osd.{daemon}",
     CephVerb.DESTROY: "destroy osd.{daemon}; its number and place stay",
     CephVerb.PURGE: "remove osd.{daemon} with its number and place",

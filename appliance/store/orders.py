@@ -107,6 +107,13 @@ def last_for(connection: Connection, machine: str, step: str) -> OrderRow | None
     return _row(row) if row else None
 
 
+def latest_for(connection: Connection, step: str) -> OrderRow | None:
+    """What any machine was told last for ``step``."""
+    query = select(_table).where(_table.c.step == step).order_by(_table.c.created.desc(), _table.c.fence.desc())
+    row = connection.execute(query.limit(1)).mappings().first()
+    return _row(row) if row else None
+
+
 def void_for(connection: Connection, step: str, *, at: float, plan: str | None = None) -> int:
     """Withdraw what any machine works on for ``step``, of ``plan`` or of any."""
     query = update(_table).where(_table.c.step == step, _table.c.state.in_(ACTIVE))

@@ -6,6 +6,7 @@ Times are seconds since the epoch (float). Documents are canonical JSON text. Se
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     Float,
     ForeignKey,
@@ -273,6 +274,23 @@ ceph_state = Table(
     Column("fsid", String(36), primary_key=True),
     Column("at", Float, nullable=False),
     Column("document", Text, nullable=False),  # JSON of model.cephstate.CephState
+)
+
+ceph_measurement = Table(
+    "ceph_measurement",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("fsid", String(36), nullable=False, index=True),
+    Column("plan", String(64), nullable=False),
+    Column("pool", String(128), nullable=False),
+    Column("machine", String(16), nullable=False),
+    Column("at", Float, nullable=False),
+    Column("write_bytes", BigInteger, nullable=False),
+    Column("write_seconds", Float, nullable=False),
+    Column("read_bytes", BigInteger, nullable=False),
+    Column("read_seconds", Float, nullable=False),
+    Column("promise", Text, nullable=False),  # JSON of model.ceph.Throughput
+    sqlite_autoincrement=True,
 )
 
 idempotency = Table(

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, g, make_response, redirect, render_templa
 from appliance.model.machine import Policy
 from appliance.operations import audit, events, identities, machines, progress, sites, timeline
 from appliance.operations.context import Role
-from appliance.ui import layoutpages, planpages, session, words
+from appliance.ui import cephpages, layoutpages, planpages, session, words
 from appliance.ui.picture import rack
 from appliance.ui.session import appliance, asking
 
@@ -20,6 +20,7 @@ blueprint = Blueprint("ui", __name__, template_folder="templates", static_folder
 session.add_routes(blueprint)
 planpages.add_routes(blueprint)
 layoutpages.add_routes(blueprint)
+cephpages.add_routes(blueprint)
 for _name, _filter in words.FILTERS.items():
     blueprint.add_app_template_filter(_filter, _name)
 

@@ -144,6 +144,7 @@ _ACTS: Mapping[CephVerb, Callable[[CephArgs, CephState | None], Act | Wait]] = {
     CephVerb.FILESYSTEM: serve.filesystem,
     CephVerb.SETTLE: serve.settle,
     CephVerb.VERIFY: serve.verify,
+    CephVerb.PROVE: serve.prove,
     CephVerb.OUT: leave.out,
     CephVerb.DESTROY: leave.free,
     CephVerb.PURGE: leave.free,

@@ -48,8 +48,8 @@ class Former(Draft):
         self.grown += [*made, *pools, *systems, *gateways]
 
     def finish(self) -> None:
-        """Everything clean again, and the services used once. Only after something changed. Stretch mode gave the manager's
-        pool its rule."""
+        """Everything clean again, every rule proven on the live map, and the services used once. Only after something
+        changed. Stretch mode gave the manager's pool its rule."""
         rules = () if self.layout.stretch else (one.name for one in self.layout.rules)
         rule = manager_rule(rules, self.layout.pools)
         right = manager_pool_right(self.state, rule)
@@ -57,6 +57,9 @@ class Former(Draft):
             return
         args = self.args(CephVerb.SETTLE, service=rule)
         settle = self.add("ceph-settle", self.asker, args, (step.key for step in tuple(self.made)), deadline=SETTLE)
+        if self.layout.pools:
+            proof = self.args(CephVerb.PROVE, pools=self.layout.pools)
+            self.add("ceph-prove", self.asker, proof, (settle,), deadline=LONG)
         if self.grown:
             self._verify(settle)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from agent.cephorder import CephAction, CephOrder, MonCommand, ObjectStore
+from agent.cephorder import CephAction, CephOrder, MonCommand, ObjectStore, PoolLaw
 from appliance.kinds.ceph import commands
 from appliance.kinds.ceph.conf import bracketed
 from appliance.kinds.ceph.keys import admin_keyring, daemon_keyring, of_daemon
 from appliance.kinds.ceph.names import GATEWAY_PORT, MANAGER_POOL, access_key, secret
 from appliance.kinds.ceph.orders import Act, Wait, addresses, ask, asker
 from appliance.kinds.ceph.there import manager_pool_right, noted, pool_of, unsettled
-from appliance.model.ceph import CephArgs, Service
+from appliance.model.ceph import CephArgs, PoolLayout, Service
 from appliance.model.cephstate import CephState
 
 _ACTIONS = {"mgr": CephAction.MGR, "mds": CephAction.MDS, "rgw": CephAction.RGW}
@@ -95,3 +95,31 @@ def verify(args: CephArgs, state: CephState | None) -> Act | Wait:
         store=store(args) if objects else None,
     )
     return Act(machine=host.machine, order=order)
+
+
+def prove(args: CephArgs, state: CephState | None) -> Act | Wait:
+    """By a machine with a monitor: it may read the map, and has Ceph's own tools for it."""
+    host = asker(args, state)
+    if host is None:
+        return ask(args, state, ())
+    order = CephOrder(
+        action=CephAction.PROVE,
+        fsid=args.fsid,
+        monitors=addresses(args, state),
+        secrets=(admin_keyring(args.fsid),),
+        laws=tuple(law(pool) for pool in args.pools),
+    )
+    return Act(machine=host.machine, order=order)
+
+
+def law(pool: PoolLayout) -> PoolLaw:
+    """What the plan says of where a pool's copies may be."""
+    return PoolLaw(
+        pool=pool.name,
+        size=pool.size,
+        min_size=pool.min_size,
+        level=pool.domain.value,
+        per_domain=pool.per_domain,
+        root=pool.root,
+        device_class=pool.device_class,
+    )

@@ -11,6 +11,8 @@ from appliance.model.ceph import DeviceClass
 from appliance.model.place import Rack
 
 GIB = 1 << 30
+MEGABITS = {"mbit": 1, "gbit": 1000}
+"""What of tc's units of a rate is used."""
 APPLIANCE = "appliance"
 """The host that stands for the appliance: no disks, only the public network."""
 
@@ -63,6 +65,16 @@ class LabDescription:
     mtu: int = 9000
     rate: str = ""
     small: bool = True
+
+    @property
+    def link_speed(self) -> int:
+        """What a shaped port lets through, in Mbit/s; 0 for one that is not shaped. ValueError for other units."""
+        if not self.rate:
+            return 0
+        for unit, megabits in MEGABITS.items():
+            if self.rate.endswith(unit):
+                return int(self.rate.removesuffix(unit)) * megabits
+        raise ValueError(f"rate {self.rate!r}: a whole number of mbit or gbit, such as 200mbit")
 
     def address(self, network: str, host: str) -> str:
         """The address of a host in ``public`` or ``cluster`` by its place here; KeyError when there is no such host."""

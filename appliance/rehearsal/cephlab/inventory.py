@@ -26,6 +26,8 @@ from appliance.rehearsal.cephlab.lab import CephLab
 
 HARDWARE = parts.ARM_STORAGE
 """The kind of machine that hosts say to be: dedicated storage. Disks and memory are their own."""
+SLOW_ROLE = "cluster"
+"""The NIC role of that profile that asks for no speed."""
 PUBLIC, CLUSTER = Plane.STORAGE_PUBLIC.value, Plane.STORAGE_CLUSTER.value
 BOOT = IPv4Network("10.77.0.0/24")
 """The provisioning network of the site; in the lab nobody is booted from it."""
@@ -70,8 +72,10 @@ def read_disks(host: Host) -> tuple[Disk, ...]:
 
 
 def site(lab: CephLab, ceph: CephSpec, *, racks: tuple[Rack, ...] | None = None) -> Site:
-    """A site with the lab's hosts as its machines, by serial, in their racks, and the lab's two networks."""
+    """A site with the lab's hosts as its machines, by serial, in their racks, and the lab's two networks. Shaped ports are
+    too slow for the profile's storage role: then the networks are on ports of its other role."""
     description = lab.description
+    role = SLOW_ROLE if description.rate else ""
     return Site(
         name="lab",
         domain="lab.internal",
@@ -81,9 +85,19 @@ def site(lab: CephLab, ceph: CephSpec, *, racks: tuple[Rack, ...] | None = None)
             for number, host in enumerate(description.hosts, 1)
         ),
         networks=(
-            Network(name=PUBLIC, plane=Plane.STORAGE_PUBLIC, cidr=IPv4Network(description.public), mtu=description.mtu),
             Network(
-                name=CLUSTER, plane=Plane.STORAGE_CLUSTER, cidr=IPv4Network(description.cluster), mtu=description.mtu
+                name=PUBLIC,
+                plane=Plane.STORAGE_PUBLIC,
+                cidr=IPv4Network(description.public),
+                mtu=description.mtu,
+                role=role,
+            ),
+            Network(
+                name=CLUSTER,
+                plane=Plane.STORAGE_CLUSTER,
+                cidr=IPv4Network(description.cluster),
+                mtu=description.mtu,
+                role=role,
             ),
         ),
         racks=description.racks if racks is None else racks,
@@ -101,7 +115,8 @@ def observed(lab: CephLab, before: Observed | None = None, *, phase: Phase = Pha
         host, earlier = lab.host(described.name), known.get(fleet.machine_id(number))
         if not host.off:
             given = earlier.allocation if earlier else allocation(lab, number, described)
-            found.append(_machine(number, described, read_disks(host), phase, given))
+            seen = _machine(number, described, read_disks(host), phase, given)
+            found.append(_shaped(seen, lab.description.link_speed))
         elif earlier is not None:
             found.append(earlier)
     return replace(before, machines=tuple(found)) if before else fleet.observed(found)
@@ -129,6 +144,14 @@ def _machine(
         hostname=host.name,
     )
     return replace(seen, machine=replace(seen.machine, name=host.name, profile=HARDWARE.profile))
+
+
+def _shaped(seen: ObservedMachine, speed: int) -> ObservedMachine:
+    """Ports whose links say the rate that they are shaped to, in Mbit/s."""
+    if not speed or seen.inventory is None:
+        return seen
+    nics = tuple(replace(nic, speed=speed, max_speed=speed) for nic in seen.inventory.nics)
+    return replace(seen, inventory=replace(seen.inventory, nics=nics))
 
 
 def allocation(lab: CephLab, number: int, host: LabHost) -> Allocation:

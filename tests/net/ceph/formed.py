@@ -7,13 +7,16 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from appliance.effects.cephdoor import CephDoor
+from agent.cephorder import CephOrder
+from appliance.effects.cephdoor import CephDoor, DoorResult, DoorState
 from appliance.effects.clock import SystemClock
 from appliance.engine.engine import Engine
 from appliance.engine.registry import Tools, registry
 from appliance.kinds import ceph
+from appliance.kinds.ceph import measuring
 from appliance.model.ceph import CephSpec, PoolSpec, Service
 from appliance.model.machine import Policy
+from appliance.model.measured import TOLERANCE, Measured
 from appliance.model.observed import Observed
 from appliance.model.plan import Plan
 from appliance.model.settings import Settings
@@ -30,6 +33,8 @@ from appliance.store import plans, secrets, steps
 from hwprofiles.loader import load_profiles
 
 PROFILES = load_profiles()
+ASIDE = "beside-the-plan"
+"""The step of orders that are none of a plan's."""
 WANTED = (
     PoolSpec(name="vms", service=Service.BLOCK),
     PoolSpec(name="shares", service=Service.FILE),
@@ -145,6 +150,35 @@ class Formation:
                 return
             assert time.monotonic() < end, state and (state.health, state.checks, state.pgs)
             time.sleep(1)
+
+    def tell(self, host: str, order: CephOrder, seconds: float = 600) -> DoorResult:
+        """What a host makes of an order beside those of the plan."""
+        assert self.accepted is not None
+        machine, plan = inventory.machine_of(self.lab.description, host), self.accepted.hash
+        self.door.start(machine, plan, ASIDE, order)
+        end = time.monotonic() + seconds
+        while (result := self.door.result(plan, ASIDE)).state is DoorState.RUNNING:
+            assert time.monotonic() < end, result
+            time.sleep(0.2)
+        return result
+
+    def measure(self, pools: tuple[str, ...], seconds: float) -> tuple[Measured, ...]:
+        """What the first host gets of pools, as the product measures it; it must be allowed, and above no bound: what goes
+        through a shaped port is a law of physics."""
+        assert self.accepted is not None
+        layout, end, why = self.accepted.desired.ceph, time.monotonic() + 300, "nobody answers"
+        assert layout is not None
+        while (state := self.door.observe()) is None or (why := measuring.refusal(layout, state, pools)):
+            assert time.monotonic() < end, (state, why)  # the autoscaler may be at work
+            time.sleep(1)
+        result = self.tell("h1", measuring.measure_order(layout, "h1", pools, seconds))
+        assert result.state is DoorState.DONE, result
+        found = measuring.measured(layout, self.accepted.hash, "h1", result.answers, time.time())
+        assert tuple(one.pool for one in found) == pools
+        for one in found:
+            assert 0 < one.write.rate <= one.promise.write_bound * TOLERANCE, one
+            assert 0 < one.read.rate <= one.promise.read_bound * TOLERANCE, one
+        return found
 
     def drain(self, host: str) -> None:
         """What an operator says: `rackseed machine policy HOST drain`."""

@@ -19,8 +19,8 @@ pytestmark = [pytest.mark.net, pytest.mark.skipif(os.geteuid() != 0, reason="nee
 
 @pytest.fixture
 def formation(ceph_image: Path, tmp_path: Path) -> Iterator[Formation]:
-    """Four hosts with two disks each in two racks; nothing of Ceph is there yet."""
-    with CephLab(description=even(4, 2, racks=2), image=ceph_image) as lab:
+    """Four hosts with two disks each in two racks, their ports shaped; nothing of Ceph is there yet."""
+    with CephLab(description=even(4, 2, racks=2, rate="400mbit"), image=ceph_image) as lab:
         formed = Formation(lab=lab, folder=tmp_path)
         try:
             yield formed
@@ -49,6 +49,8 @@ def test_a_site_becomes_a_healthy_ceph_and_lives(formation: Formation) -> None:
     assert first.desired.ceph is not None
     assert len(first.desired.ceph.osds) == 8
     formation.write("precious", "what was written first\n")
+    (speed,) = formation.measure(("vms",), 3.0)
+    assert speed.promise.write_bound == speed.promise.read_bound == 50_000_000, "the first host's port"
 
     # A disk is replaced: the id and the place stay.
     osd = next(osd for osd in first.desired.ceph.osds if osd.data.serial == "LAB002D01")

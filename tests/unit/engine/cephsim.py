@@ -20,7 +20,7 @@ QUESTIONS = (*MONITOR_QUESTIONS, *MANAGER_QUESTIONS)
 @dataclass
 class CephSim:
     """``hosts`` by machine id. ``made`` are the uuids of OSDs in the order in which they came to be, ``ids`` what id each
-    got; ``configured`` machines; ``checks`` what was written, read and compared."""
+    got; ``configured`` machines; ``checks`` what was written, read and compared, ``proven`` pools by proof."""
 
     layout: CephLayout
     hosts: dict[str, CephHost]
@@ -37,6 +37,7 @@ class CephSim:
     made: list[str] = field(default_factory=list)
     configured: set[str] = field(default_factory=set)
     checks: list[str] = field(default_factory=list)
+    proven: list[tuple[str, ...]] = field(default_factory=list)
 
     def state(self, at: float) -> CephState | None:
         """None while there is no monitor."""
@@ -67,7 +68,7 @@ class CephSim:
         act = getattr(self, f"_{order.action.value}", None)
         assert act is not None, order.action
         if order.action is not CephAction.CONFIGURE:
-            asks = order.action in (CephAction.ASK, CephAction.CHECK)
+            asks = order.action in (CephAction.ASK, CephAction.CHECK, CephAction.PROVE, CephAction.MEASURE)
             assert asks or machine in self.configured, f"{machine} is told {order.action} before it is configured"
         return act(machine, order) or ()
 
@@ -126,6 +127,17 @@ class CephSim:
             pgs=1,
             size=1 << 40,
         )
+
+    def _prove(self, _machine: str, order: CephOrder) -> None:
+        assert {law.pool for law in order.laws} <= set(self.pools), "a pool is proven before it is there"
+        self.proven.append(tuple(law.pool for law in order.laws))
+
+    def _measure(self, _machine: str, order: CephOrder) -> tuple[MonAnswer, ...]:
+        assert order.measure is not None
+        assert set(order.measure.pools) <= set(self.pools)
+        flow = {"bytes": 100_000_000, "seconds": 10.0}
+        said = [{"pool": name, "objects": 24, "write": flow, "read": flow} for name in order.measure.pools]
+        return tuple(MonAnswer(code=0, output=json.dumps(one)) for one in said)
 
     def _check(self, _machine: str, order: CephOrder) -> None:
         self.checks.append(f"{order.service}:{order.check}")

@@ -30,7 +30,7 @@ from tests.unit.engine.world import World, new_csr, render
 from tests.unit.kinds import scenes
 
 PLAN = "c" * 64
-READING = frozenset({CephAction.ASK, CephAction.CHECK})
+READING = frozenset({CephAction.ASK, CephAction.CHECK, CephAction.PROVE})
 
 
 @dataclass

@@ -80,6 +80,11 @@ def _order(machine: str, order: CephOrder) -> list[str]:
     lines += [f"  {_grant('zap', grant)}" for grant in order.zap]
     lines += [f"  ceph {shown(command)}" for command in order.commands]
     lines += [f"  + {line}" for rule in order.rules for line in rule.splitlines()]
+    lines += [
+        f"  {one.pool}: {one.size} copies, {one.min_size} must stay, {one.per_domain} in each {one.level}, "
+        f"{one.device_class} below {one.root}"
+        for one in order.laws
+    ]
     if order.store is not None:
         store = order.store
         lines.append(f"  realm {store.realm} pool {store.pool} user {store.user} access {store.access}")
@@ -279,7 +284,7 @@ def test_a_changed_configuration_is_written_everywhere() -> None:
     changed = replace(made, layout=replace(made.layout, services=services))
     keys = [step.key for step in steps_of(changed, fake.state)]
     assert keys[:4] == [f"ceph-configure/h{n}" for n in (1, 2, 3, 4)]
-    assert keys[4:] == ["ceph-leave/mon/h3", "ceph-clean/mon/h3", "ceph-settle"]
+    assert keys[4:] == ["ceph-leave/mon/h3", "ceph-clean/mon/h3", "ceph-settle", "ceph-prove"]
 
 
 def test_a_pool_that_was_changed_by_hand_is_put_right() -> None:

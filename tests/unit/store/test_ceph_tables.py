@@ -11,9 +11,11 @@ from sqlalchemy import text
 
 from agent.cephorder import MonAnswer
 from agent.wire import OrderKind
+from appliance.model.ceph import Throughput
 from appliance.model.cephstate import CephState, OsdState
-from appliance.store import cephstates, machines, migrate, orders, secrets
-from appliance.store.database import Store
+from appliance.model.measured import Flow, Measured
+from appliance.store import cephstates, machines, measurements, migrate, orders, secrets
+from appliance.store.database import REVISION, Store
 from appliance.store.orders import OrderRow, OrderState
 
 
@@ -105,6 +107,7 @@ def test_a_database_from_before_ceph_is_brought_up_to_date_with_its_orders(tmp_p
     url = f"sqlite:///{tmp_path / 'old.db'}"
     store = Store(Store.open(url).engine)
     with store.write() as connection:
+        connection.execute(text("DROP TABLE ceph_measurement"))
         connection.execute(text("DROP TABLE ceph_state"))
         connection.execute(text("DROP INDEX ix_order_step"))
         connection.execute(text('ALTER TABLE "order" DROP COLUMN answers'))
@@ -123,4 +126,22 @@ def test_a_database_from_before_ceph_is_brought_up_to_date_with_its_orders(tmp_p
         assert (kept.machine, kept.answers) == (machine, ())
         assert cephstates.latest(connection) is None
     again.close()
-    assert migrate.head() == "0002"
+    assert migrate.head() == REVISION
+
+
+def test_measurements_are_kept_and_the_newest_of_each_pool_is_found(store: Store) -> None:
+    promise = Throughput(
+        pool="a", write_bound=3, write_expected=2, read_bound=3, read_expected=2, limit="one client's port"
+    )
+
+    def found(fsid: str, pool: str, at: float) -> Measured:
+        flow = Flow(bytes=5 << 40, seconds=at)
+        return Measured(fsid=fsid, plan="p", pool=pool, machine="m-1", at=at, write=flow, read=flow, promise=promise)
+
+    rows = [found("f", "b", 1.0), found("f", "a", 2.0), found("f", "b", 3.0), found("g", "a", 4.0)]
+    with store.write() as connection:
+        for row in rows:
+            measurements.add(connection, row)
+        assert measurements.newest(connection, "f") == (rows[1], rows[2])
+        assert measurements.newest(connection, "h") == ()
+        assert measurements.history(connection, "f", 2) == (rows[2], rows[1])

@@ -33,6 +33,7 @@ LOOK = [
     ("GET", "/plans"),
     ("GET", "/events"),
     ("GET", "/site"),
+    ("GET", "/ceph"),
 ]
 CHANGE = [
     ("POST", "/api/v1/machines/MACHINE/approve", {"without_code": True}),
@@ -43,6 +44,7 @@ CHANGE = [
     ("POST", "/api/v1/plans", {}),
     ("POST", "/api/v1/plans/abcdef123456/apply", {}),
     ("POST", "/api/v1/sites", {"text": "site: x"}),
+    ("POST", "/api/v1/ceph/throughput", {}),
     ("GET", "/api/v1/audit", None),
 ]
 

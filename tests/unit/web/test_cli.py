@@ -17,11 +17,17 @@ import pytest
 from flask import Flask
 from werkzeug.serving import make_server
 
+from appliance.cli import ceph as ceph_command
 from appliance.cli import colour, main
+from appliance.operations import measurements
 from appliance.operations.context import Appliance
+from appliance.operations.errors import Conflict
+from appliance.operations.measurements import SpeedView
+from appliance.store.orders import OrderState
 from tests.conftest import Golden
 from tests.unit.operations.lab import Box
 from tests.unit.web.conftest import PLANNED
+from tests.unit.web.test_ceph_pages import view
 
 
 @pytest.fixture
@@ -80,14 +86,16 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
     assert float(seconds) < 0.15
 
 
-@pytest.mark.parametrize("command", ["", "machine", "plan", "explain", "apply", "serve", "site", "timeline", "image"])
+@pytest.mark.parametrize(
+    "command", ["", "machine", "plan", "explain", "apply", "ceph", "ceph measure", "serve", "site", "timeline", "image"]
+)
 def test_help(command: str, rackseed: Callable[..., Result], golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("RACKSEED_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("COLUMNS", "100")
     result = rackseed(*command.split(), "--help")
     assert result.code == 0
-    golden.check(f"cli/help-{command or 'rackseed'}.txt", result.out)
+    golden.check(f"cli/help-{command.replace(' ', '-') or 'rackseed'}.txt", result.out)
 
 
 WRONG = [
@@ -243,3 +251,43 @@ def test_following_a_timeline(app: Appliance, served: None, ready: str) -> None:
                 seen.append(json.loads(process.stdout.readline())["text"])
         process.terminate()
     assert len(seen) == len(set(seen)), "nothing is told twice"
+
+
+def test_ceph_is_measured_to_the_end(
+    rackseed: Callable[..., Result], served: None, monkeypatch: pytest.MonkeyPatch, golden: Golden
+) -> None:
+    said = [view(OrderState.RUNNING, "vms"), view(OrderState.RUNNING, "shares_data"), view(OrderState.DONE, "")]
+    asked: list[tuple[str, ...]] = []
+
+    def measure(_app: object, _actor: object, names: tuple[str, ...]) -> SpeedView:
+        asked.append(names)
+        return said[0]
+
+    monkeypatch.setattr(ceph_command, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(measurements, "measure", measure)
+    rest = iter(said[1:])
+    monkeypatch.setattr(measurements, "show_speed", lambda _app, _actor: next(rest))
+    result = rackseed("ceph", "measure", "vms")
+    assert result.code == 0, result.err
+    golden.check("cli/ceph-measure.txt", result.out)
+    assert asked == [("vms",)]
+    monkeypatch.setattr(measurements, "show_speed", lambda _app, _actor: said[2])
+    found = json.loads(rackseed("ceph", "throughput", "--format", "json").out)
+    assert found["pools"][0]["pool"] == "vms"
+
+
+def test_a_measurement_that_fails_is_a_failure(
+    rackseed: Callable[..., Result], served: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measurements, "measure", lambda *_: view(OrderState.FAILED, "pool vms can't be measured"))
+    result = rackseed("ceph", "measure")
+    assert result.code == 1
+    assert "not measured to the end: pool vms can't be measured" in result.err
+
+    def refuse(*_: object) -> SpeedView:
+        raise Conflict("plan c is being carried out: measure when it is done")
+
+    monkeypatch.setattr(measurements, "measure", refuse)
+    result = rackseed("ceph", "measure", "--no-wait")
+    assert result.code == 1
+    assert "measure when it is done" in result.err
