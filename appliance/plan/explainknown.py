@@ -69,8 +69,9 @@ class Known:
 
     @cached_property
     def disks(self) -> Mapping[DiskKey, Disk | None]:
-        """Every disk that was seen or is in the plan, with what the machine reported of it (None: not any more)."""
-        table: dict[DiskKey, Disk | None] = dict.fromkeys(self.choices)
+        """Every disk that was seen or is in the plan or its layout, with what the machine reported of it (None: not any
+        more)."""
+        table: dict[DiskKey, Disk | None] = dict.fromkeys((*self.choices, *self.roles))
         for who, machine in self.machines.items():
             for disk in machine.inventory.disks if machine.inventory else ():
                 table[disk_key(who, disk.serial, disk.wwn)] = disk

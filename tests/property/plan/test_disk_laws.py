@@ -317,7 +317,7 @@ def test_what_is_gone_is_named(scene: Scene) -> None:
     for osd in standing:
         if lost in (osd.data, osd.db, osd.wal):
             assert osd.number not in stays
-            assert any(f"osd.{osd.number} " in wait.text for wait in found.waits)
+            assert any(wait.text.startswith(f"osd.{osd.number}: ") for wait in found.waits)
         else:
             assert osd in found.osds
 

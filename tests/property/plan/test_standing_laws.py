@@ -23,6 +23,7 @@ from appliance.model.observed import Observed, ObservedMachine
 from appliance.model.plan import DiskFate, Plan, StepKind
 from appliance.model.site import Site
 from appliance.plan.diff import render
+from appliance.plan.explain import explain
 from tests.unit.plan.test_ceph_steps import Storage, errors, make
 
 DESTRUCTIVE = frozenset({CephVerb.OUT, CephVerb.DESTROY, CephVerb.PURGE, CephVerb.ZAP, CephVerb.LEAVE})
@@ -204,6 +205,17 @@ def test_a_loss_of_what_is_reported_lets_go_of_nothing(loss: Loss, seed: int) ->
     assert_it_stands(back, before)
     assert not [wait.text for wait in back.waits if wait.about == "ceph"]
     assert errors(storage(), back, formed()) == []
+
+
+@pytest.mark.parametrize(
+    "loss", [all_disks_vanish, its_report_is_gone, its_record_is_gone], ids=lambda loss: loss.__name__
+)
+def test_what_is_not_reported_is_explained_all_the_same(loss: Loss) -> None:
+    seen = lose(loss, 0)
+    plan = make(storage().site, seen, storage().second)
+    for osd in ceph_of(plan).osds:
+        text = "\n".join(line.text for line in explain(plan, seen, storage().site, f"osd.{osd.number}"))
+        assert f"osd.{osd.number}" in text
 
 
 @pytest.mark.parametrize("seed", range(40))
