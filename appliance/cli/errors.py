@@ -3,7 +3,8 @@
 CommandError
 ├── UserError       2  what was typed, or a file that was named, is wrong
 ├── ServerError     1  the appliance refused or failed; its own words are the message
-└── NotRunning      1  nobody listens on the socket or URL
+├── NotRunning      1  nobody listens on the socket or URL
+└── Left          130  a person stopped looking at a plan that goes on (`appliance.cli.flow`)
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ EXIT_FAILURE = 1
 EXIT_USER = 2
 EXIT_WAITS = 3
 EXIT_CHANGES = 4
+EXIT_INTERRUPTED = 130
+"""A person pressed Ctrl-C, as shells count it."""
 
 
 class CommandError(Exception):

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from appliance.cli.errors import EXIT_FAILURE, EXIT_USER, CommandError
+from appliance.cli.errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_USER, CommandError
 
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "apply": ("plan", "apply", "Do exactly what a plan says."),
@@ -83,7 +83,7 @@ def run(arguments: Sequence[str]) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("rackseed: interrupted", err=True)
-        return 130
+        return EXIT_INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILURE

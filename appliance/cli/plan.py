@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from appliance.cli.errors import EXIT_CHANGES, EXIT_OK, EXIT_WAITS, CommandError
+from appliance.cli.errors import EXIT_OK
+from appliance.cli.flow import check_end, exit_code, print_made, watch
 from appliance.cli.options import connected, print_json, print_table
 
 if TYPE_CHECKING:
     from appliance.cli.client import Client
 
-LOOK_SECONDS = 1.0
-OVER = ("done", "failed", "superseded")
 NEWEST = "newest"
 """The API's word for the plan that was made last."""
 
@@ -29,8 +26,8 @@ def plan(context: click.Context, client: Client, form: str, check: bool) -> int:
     if context.invoked_subcommand is not None:
         return EXIT_OK
     made = client.post("/plans")
-    _print_plan(made, form)
-    return _exit_code(made) if check else EXIT_OK
+    print_made(made, form)
+    return exit_code(made) if check else EXIT_OK
 
 
 @plan.command("show")
@@ -38,7 +35,7 @@ def plan(context: click.Context, client: Client, form: str, check: bool) -> int:
 @connected
 def show(client: Client, form: str, hash_: str) -> None:
     """A plan that was made before, with the state of its steps. The beginning of the hash is enough."""
-    _print_plan(client.get(f"/plans/{hash_}"), form)
+    print_made(client.get(f"/plans/{hash_}"), form)
 
 
 @plan.command("list")
@@ -100,92 +97,7 @@ def explain(client: Client, form: str, what: str, hash_: str) -> None:
 @connected
 def apply(client: Client, form: str, hash_: str, no_wait: bool) -> None:
     """Do exactly what the plan HASH says, and show how far it is. Interrupting this command stops nothing."""
-    accepted = client.post(f"/plans/{hash_}/apply")
-    if not no_wait:
-        if form == "text":
-            click.echo(
-                f"plan {accepted['hash'][:12]} is accepted; the appliance carries it out, also without this command"
-            )
-        accepted = _follow(client, accepted, form)
+    accepted = watch(client, client.post(f"/plans/{hash_}/apply"), form, no_wait=no_wait)
     if form == "json":
         print_json(accepted)
-    elif no_wait:
-        click.echo(
-            f"plan {accepted['hash'][:12]} is {accepted['state']}; see: rackseed plan show {accepted['hash'][:12]}"
-        )
-    if accepted["state"] == "failed":
-        raise CommandError(_failures(accepted))
-    if accepted["state"] == "superseded":
-        raise CommandError(f"plan {accepted['hash'][:12]} was superseded by another plan before it was done")
-
-
-def _exit_code(made: dict[str, Any]) -> int:
-    if made["changes"]:
-        return EXIT_CHANGES
-    return EXIT_WAITS if made["waits"] else EXIT_OK
-
-
-def _print_plan(made: dict[str, Any], form: str) -> None:
-    if form == "json":
-        print_json(made)
-        return
-    from appliance.cli.colour import print_plan  # noqa: PLC0415 - the planner's words cost start-up time
-
-    short = made["hash"][:12]
-    print_plan(made["diff"])
-    for finding in made["lint"]:
-        click.echo(f"{finding['severity']}: {finding['about']}: {finding['text']} ({finding['rule']})")
-    if made["state"] != "draft":
-        click.echo(f"\nplan {short} is {made['state']}, accepted by {made['accepted_by']} at {made['accepted']}")
-        print_table(("step", "state", "progress"), [(s["key"], s["state"], _progress(s)) for s in made["steps"]])
-    elif made["changes"]:
-        click.echo(f"\napply exactly this with: rackseed apply {short}")
-
-
-def _progress(step: dict[str, Any]) -> str:
-    if step["error"]:
-        return str(step["error"])
-    if step["state"] != "running":
-        return ""
-    return f"{step['fraction']:.0%} {step['stage']}".rstrip()
-
-
-def _failures(plan_: dict[str, Any]) -> str:
-    failed = [
-        f"  {step['key']}: {step['error'] or step['state']}" for step in plan_["steps"] if step["state"] == "failed"
-    ]
-    return "\n".join([f"plan {plan_['hash'][:12]} failed:", *failed])
-
-
-def _follow(client: Client, plan_: dict[str, Any], form: str) -> dict[str, Any]:
-    """Until the plan is over: bars on a terminal, else a line whenever a step says something new."""
-    if form == "text" and sys.stderr.isatty():
-        return _follow_with_bars(client, plan_)
-    said: dict[str, str] = {}
-    while True:
-        for step in plan_["steps"] if form == "text" else ():
-            line = f"{step['key']}  {step['state']}  {_progress(step)}".rstrip()
-            if said.get(step["key"]) != line:
-                said[step["key"]] = line
-                click.echo(line)
-        if plan_["state"] in OVER:
-            return plan_
-        time.sleep(LOOK_SECONDS)
-        plan_ = client.get(f"/plans/{plan_['hash']}")
-
-
-def _follow_with_bars(client: Client, plan_: dict[str, Any]) -> dict[str, Any]:
-    from rich.console import Console  # noqa: PLC0415 - only on a terminal
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bars:
-        tasks = {step["key"]: bars.add_task(step["key"], total=1.0, said="") for step in plan_["steps"]}
-        while True:
-            for step in plan_["steps"]:
-                done = 1.0 if step["state"] == "done" else step["fraction"]
-                bars.update(tasks[step["key"]], completed=done, said=_progress(step) or step["state"])
-            if plan_["state"] in OVER:
-                return plan_
-            time.sleep(LOOK_SECONDS)
-            plan_ = client.get(f"/plans/{plan_['hash']}")
+    check_end(accepted)
