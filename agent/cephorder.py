@@ -15,7 +15,8 @@ class CephAction(StrEnum):
     make the daemon (when it is not there) and start it. ``stop``: stop and disable it, data stays. ``remove``: stop it and
     remove its data (an OSD's: only with a grant for its disk). ``zap``: make a granted disk blank. ``ask``: commands to the
     monitors; the answers come back. ``check``: write, read and compare through a client of the pool's service. ``prove``:
-    see that the live map keeps the `PoolLaw` of every pool. ``measure``: how fast pools are."""
+    see that the live map keeps the `PoolLaw` of every pool. ``measure``: how fast pools are. ``locate``: the lamp
+    of a disk's slot."""
 
     CONFIGURE = "configure"
     MON = "mon"
@@ -30,6 +31,7 @@ class CephAction(StrEnum):
     CHECK = "check"
     PROVE = "prove"
     MEASURE = "measure"
+    LOCATE = "locate"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +149,26 @@ class MeasureOrder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DiskName:
+    """A disk that is only looked for; nothing on it is touched."""
+
+    serial: str
+    wwn: str
+    model: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lamp:
+    """For ``locate``: the lamp of the slot of ``disk``, ``on`` or off. Off also puts out that of ``other``, the disk that
+    took its place: the old one is not there any more to be found by."""
+
+    on: bool
+    disk: DiskName
+    other: DiskName | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CephOrder:
     """Body of a ``ceph`` order. ``daemon`` is the id without its type (``n1``; ``3`` for osd.3), ``kind`` its type for
     ``stop`` and ``remove``; for ``configure`` the types that will run here, with spaces between (``mon osd``).
@@ -174,6 +196,7 @@ class CephOrder:
     rules: tuple[str, ...] = ()
     laws: tuple[PoolLaw, ...] = ()
     measure: MeasureOrder | None = None
+    lamp: Lamp | None = None
 
     @property
     def grants(self) -> tuple[DeviceGrant, ...]:

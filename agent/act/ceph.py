@@ -16,7 +16,7 @@ from agent.act import cephleave as leave
 from agent.act import cephmeasure as measure
 from agent.act import cephmonitors as monitors
 from agent.act import cephosds as osds
-from agent.act import cephprove
+from agent.act import cephprove, lamp
 from agent.act import cephservices as services
 from agent.act.cephdaemons import DAEMON, Daemons, Systemd, Tell
 from agent.act.cepherrand import Errand
@@ -139,4 +139,5 @@ ACTIONS: dict[CephAction, Callable[[Errand], str]] = {
     CephAction.ZAP: leave.zap,
     CephAction.CHECK: _check,
     CephAction.PROVE: _prove,
+    CephAction.LOCATE: lamp.perform,
 }

@@ -10,7 +10,7 @@ from appliance.model.plan import StepKind
 from appliance.store import lifecycle, machines, steps
 from appliance.store.steps import StepRow, StepState
 
-LEAVING = frozenset({CephVerb.OUT, CephVerb.DESTROY, CephVerb.PURGE, CephVerb.ZAP, CephVerb.LEAVE})
+LEAVING = frozenset({CephVerb.OUT, CephVerb.DESTROY, CephVerb.PURGE, CephVerb.ZAP, CephVerb.LEAVE, CephVerb.LOCATE})
 """Verbs that take something away: nobody becomes a member by them."""
 
 

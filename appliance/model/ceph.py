@@ -140,7 +140,8 @@ class OsdLayout:
     """One OSD. ``number`` is its planned id; Ceph gives the real one. ``data_size`` of the disk it takes (several OSDs may
     share a disk: ``part`` counts them from 0), ``db`` its DB device with ``db_size`` and ``slot`` (0 for the first), None
     when the DB lives on the data device; ``wal`` likewise, None when the WAL lives with the DB. ``weight`` is in TiB, as
-    CRUSH counts. ``group`` is the drive group that chose it."""
+    CRUSH counts. ``group`` is the drive group that chose it. ``replacing``: its disk is to be replaced and the new one is
+    not there yet; number, place and slots are kept for it, and nothing is made on the old disk."""
 
     number: int
     machine: str
@@ -156,6 +157,7 @@ class OsdLayout:
     wal_slot: int = 0
     encrypted: bool = False
     group: str = ""
+    replacing: bool = False
 
     @property
     def weight(self) -> float:
@@ -292,7 +294,8 @@ class CephVerb(StrEnum):
     """What a step does with Ceph. Forming: ``configure`` … ``settle`` (wait until everything is clean), ``prove`` (the live
     map keeps the laws of all pools) and ``verify`` (write, read and compare). Life: ``out`` (drain), ``destroy`` (the id
     and its place stay for a new disk), ``purge`` (id, key and place go), ``zap``, ``leave`` (daemons other than OSDs are
-    removed from a machine, or empty buckets from the tree). ``stretch``: two sites with a tiebreaker."""
+    removed from a machine, or empty buckets from the tree), ``locate`` (the lamp of a disk's slot: on with ``old`` alone,
+    off with ``osd``, the one that took its place). ``stretch``: two sites with a tiebreaker."""
 
     CONFIGURE = "configure"
     MON = "mon"
@@ -312,6 +315,7 @@ class CephVerb(StrEnum):
     PURGE = "purge"
     ZAP = "zap"
     LEAVE = "leave"
+    LOCATE = "locate"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,11 +25,25 @@ class ObservedMachine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Replacement:
+    """A disk of a machine that a person wants replaced. ``done``: its OSDs are on another one. It never gets data again,
+    nor is it erased, as long as this is not taken back: a disk that fails looks like any other when it is pulled and put
+    in again."""
+
+    machine: str
+    serial: str
+    wwn: str
+    size: int
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
     """Input of the planner beside the site file. ``images`` maps an operating system's name to the SHA-256 of its root
     image; a name that is missing was not built yet. ``ceph`` is what its monitors said last, None before there are any.
-    Order of ``machines`` never matters."""
+    ``replacing`` are disks that people want replaced. Order of ``machines`` and ``replacing`` never matters."""
 
     machines: tuple[ObservedMachine, ...]
     images: tuple[tuple[str, str], ...] = ()
     ceph: CephState | None = None
+    replacing: tuple[Replacement, ...] = ()

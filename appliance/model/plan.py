@@ -42,6 +42,8 @@ class WaitReason(StrEnum):
     PORTS_MISSING = "ports-missing"
     LAYOUT = "layout"
     STANDS = "stands"
+    NEW_DISK = "new-disk"
+    DRAIN_REFUSED = "drain-refused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from operator import attrgetter
 from typing import cast
 
 from agent.document import field_names
-from appliance.model.ceph import CephLayout, OsdBudget, PoolLayout
+from appliance.model.ceph import CephLayout, OsdBudget, OsdLayout, PoolLayout
 from appliance.model.network import BackboneLayout, CableLayout, HostNetwork
 from appliance.model.plan import Desired, DiskChoice, Fact, Step
 
@@ -35,13 +35,15 @@ UNBOUND: dict[type, frozenset[str]] = {
     Desired: frozenset({"availability"}),
     CephLayout: frozenset({"capacity", "throughput"}),
     OsdBudget: frozenset({"memory", "text"}),
+    OsdLayout: frozenset({"replacing"}),
     PoolLayout: frozenset({"why"}),
     HostNetwork: frozenset({"missing"}),
     BackboneLayout: frozenset({"why"}),
     CableLayout: frozenset({"state"}),
 }
 """Fields that the hash leaves out: the kernel's device nodes, what LLDP hears at the moment, what a kernel says that it has
-of the memory, and everything that follows from the rest and is only for people: sentences, reports, predictions."""
+of the memory, everything that follows from the rest and is only for people (sentences, reports, predictions), and that a
+disk is to be replaced: what is done for it is in steps and facts."""
 _BATCH = 1024
 
 

@@ -21,6 +21,7 @@ from appliance.plan.disks import Claims
 from appliance.plan.order import natural
 from appliance.plan.osd import Known, OsdPlan, plan_osds
 from appliance.plan.pools import plan_pools
+from appliance.plan.replacing import NOTHING, Replacing
 from appliance.plan.services import place_services
 from appliance.plan.throughput import throughput
 
@@ -50,6 +51,7 @@ class Storage:
     nodes: frozenset[str]
     claims: Claims
     state: CephState | None = None
+    replacing: Replacing = NOTHING
 
 
 def plan_ceph(storage: Storage, standing: CephLayout | None) -> CephPlan:
@@ -64,7 +66,8 @@ def plan_ceph(storage: Storage, standing: CephLayout | None) -> CephPlan:
     ids = {one.id for one in members}
     missing = [osd for osd in (standing.osds if standing else ()) if osd.number not in there and osd.machine in ids]
     known = alive(missing, standing.fsid, storage.state) if standing else {}
-    running = {number for number, osd in known.items() if osd.up}
+    going = {osd.number for osd in missing if storage.replacing.lets_go(osd)}
+    running = {number for number, osd in known.items() if osd.up} - going
     numbered = number(plans, standing, running)
     taken = {osd.number for osd in numbered}
     kept = [osd for osd in missing if osd.number in known and osd.number not in taken]
@@ -98,6 +101,7 @@ def _members(storage: Storage, members: Sequence[Candidate], standing: CephLayou
             before.get(one.id, ()),
             hyperconverged=one.id in storage.nodes,
             known=known,
+            replacing=storage.replacing,
         )
         for one in members
     ]

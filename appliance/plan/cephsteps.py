@@ -154,13 +154,13 @@ def networks(site: Site) -> dict[str, str]:
 
 
 def written_disks(step: Step) -> list[tuple[str, DiskRef]]:
-    """Disks that a step writes, with their machines: those of the OSD that it makes, and the one that it makes blank."""
+    """Disks that a step writes, with their machines: those of the OSD that it makes, and those that it frees slots of."""
     args = step.ceph
     if args is not None and args.verb is CephVerb.OSD and args.osd is not None:
         disks = (args.osd.data, args.osd.db, args.osd.wal)
         return [(args.osd.machine, disk) for disk in disks if disk is not None]
     if args is not None and args.verb is CephVerb.ZAP and args.old is not None:
-        return [(args.old.machine, args.old.data)]
+        return [(args.old.machine, disk) for disk in (args.old.db, args.old.wal) if disk is not None]
     return []
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from appliance.model.ceph import CephSpec
 from appliance.model.cephstate import CephState
 from appliance.model.network import STORAGE_PLANES, Plane
+from appliance.model.observed import Replacement
 from appliance.model.plan import Allocation, Desired, DiskChoice, NodeLayout, Step, Wait, WaitReason
 from appliance.model.site import Site
 from appliance.plan.availability import availability
@@ -22,6 +23,7 @@ from appliance.plan.hostnet import Wiring
 from appliance.plan.membership import Membership
 from appliance.plan.naming import listed
 from appliance.plan.ready import failed_probe
+from appliance.plan.replacing import as_wanted, replacing
 
 NOTHING = Desired()
 PORTS = "nics"
@@ -32,7 +34,7 @@ class Ground:
     """What a layout is made from. ``candidates`` are sorted by number. ``unplaced`` are names of expected machines that were
     not seen, and ids of those that are there but no candidates (``hidden``); ``kept`` what those of them have that have
     anything. ``leaving`` are ids of machines that a person let go. ``standing`` is the parent's layout, ``state`` what Ceph
-    said of itself last."""
+    said of itself last, ``replacing`` the disks that people replace."""
 
     site: Site
     candidates: Sequence[Candidate]
@@ -43,6 +45,7 @@ class Ground:
     hidden: frozenset[str] = frozenset()
     leaving: frozenset[str] = frozenset()
     state: CephState | None = None
+    replacing: tuple[Replacement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +171,8 @@ def _ceph(ground: Ground, placed: Sequence[Candidate], grouped: ClusterPlan) -> 
     spec, before = ground.site.ceph, ground.standing.ceph
     if spec is None:
         return CephPlan()
+    wished = replacing(ground.replacing, before, ground.state)
+    before = as_wanted(before, wished)
     if before is None:
         missing = _missing(ground.site, spec, grouped, ground.unplaced)
         if missing:
@@ -187,6 +192,7 @@ def _ceph(ground: Ground, placed: Sequence[Candidate], grouped: ClusterPlan) -> 
         nodes=nodes,
         claims=ground.claims,
         state=ground.state,
+        replacing=wished,
     )
     return plan_ceph(storage, before)
 

@@ -144,6 +144,10 @@ def _osds(now: tuple[OsdLayout, ...], before: tuple[OsdLayout, ...], names: Name
     left = dict(known)
     for osd in now:
         old = left.pop(_osd_key(osd), None)
+        if old is not None and osd.replacing and not old.replacing:
+            who = names.get(osd.machine, osd.machine)
+            text = f"osd.{osd.number} of {who} leaves disk {show_ref(osd.data)} for a new one"
+            yield DiffLine(kind=LineKind.CHANGE, text=text, machine=osd.machine)
         if old is not None and old != osd:
             yield from _changed_osd(osd, old, names)
     for osd in left.values():
@@ -364,8 +368,9 @@ _STEPS: Mapping[CephVerb, str] = {
     CephVerb.OUT: "drain osd.{daemon}",
     CephVerb.DESTROY: "destroy osd.{daemon}; its number and place stay",
     CephVerb.PURGE: "remove osd.{daemon} with its number and place",
-    CephVerb.ZAP: "make disk {disk} blank",
-    CephVerb.LEAVE: "take away {service} {daemon}",
+    CephVerb.ZAP: "free the slots of osd.{daemon} on {shared}",
+    CephVerb.LEAVE: "take away {kind} {daemon}",
+    CephVerb.LOCATE: "lamp of disk {old} {lamp}",
 }
 
 
@@ -375,4 +380,13 @@ def step_text(args: CephArgs) -> str:
     disk = serial_key(layout.data.serial) or layout.data.wwn if layout else ""
     pool = args.pool.name if args.pool else ""
     text = _STEPS.get(args.verb, args.verb.value)
-    return text.format(daemons=", ".join(args.daemons), daemon=args.daemon, disk=disk, pool=pool, service=args.service)
+    shared = [disk for disk in (args.old.db, args.old.wal) if disk is not None] if args.old else []
+    more = {
+        "shared": ", ".join(serial_key(disk.serial) or disk.wwn for disk in shared),
+        "kind": args.service or ", ".join(args.daemons),
+        "old": (serial_key(args.old.data.serial) or args.old.data.wwn) if args.old else "",
+        "lamp": "off" if args.osd else "on, where its slot has one",
+    }
+    return text.format(
+        **more, daemons=", ".join(args.daemons), daemon=args.daemon, disk=disk, pool=pool, service=args.service
+    )

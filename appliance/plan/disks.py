@@ -12,13 +12,14 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.wire import Disk
-from appliance.model.observed import ObservedMachine
+from appliance.model.observed import ObservedMachine, Replacement
 from appliance.model.plan import DiskChoice, DiskFate, Wait, WaitReason
 from appliance.model.site import Site
 from appliance.plan.choice import disk_choice
 from appliance.plan.content import describe, is_ours
 from appliance.plan.layout import SMALLEST_DISK
 from appliance.plan.looks import Looks, looks
+from appliance.plan.reject import TEXTS, Finding
 from appliance.plan.roles import RoleTable, role_table, show_selector
 from appliance.plan.verdict import BLANK, GRANTED, OURS, Claims, identity, in_order
 from hwprofiles.normal import serial_key
@@ -62,8 +63,9 @@ Known = dict[Hashable, tuple[int, int]]
 """Profile and `Looks.kind` → the position of the system disk, and the selector that it fits."""
 
 
-def claims(site: Site, machines: Iterable[ObservedMachine]) -> Claims:
-    """Grants and protection of the site file, and the serials that are not unique among all disks that we know."""
+def claims(site: Site, machines: Iterable[ObservedMachine], replacing: Iterable[Replacement] = ()) -> Claims:
+    """Grants and protection of the site file, the serials that are not unique among all disks that we know, and the disks
+    that people replace."""
     count = Counter(
         serial_key(disk.serial)
         for machine in machines
@@ -73,6 +75,7 @@ def claims(site: Site, machines: Iterable[ObservedMachine]) -> Claims:
         granted=frozenset(serial_key(grant.serial) for grant in site.erase),
         protected=frozenset(serial_key(serial) for serial in site.protect),
         ambiguous=frozenset(serial for serial, number in count.items() if serial and number > 1),
+        replaced=frozenset((serial_key(one.serial), one.wwn.lower(), one.size) for one in replacing),
     )
 
 
@@ -141,6 +144,9 @@ class _Chooser:
     def protected(self, disk: Disk) -> bool:
         return bool(self.claimed.protected) and serial_key(disk.serial) in self.claimed.protected
 
+    def replaced(self, disk: Disk) -> bool:
+        return bool(self.claimed.replaced) and identity(disk) in self.claimed.replaced
+
     def candidates(self) -> tuple[list[Disk], int]:
         """Disks of the first selector that fits any, and that selector (-1: none)."""
         for selector in range(len(self.role.choose) if self.role else 0):
@@ -156,6 +162,8 @@ class _Chooser:
         """Why the disk is no candidate for this selector; empty when it is one."""
         if self.protected(disk):
             return "protected by the site file"
+        if self.replaced(disk):
+            return TEXTS[Finding.REPLACED]
         if disk.read_only:
             return "read-only"
         why = self.table.misfits(disk)[self.at][selector]

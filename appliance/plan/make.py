@@ -16,7 +16,7 @@ from appliance.kinds.ceph import marks as begun_marks
 from appliance.model.ceph import OsdLayout
 from appliance.model.cephstate import CephState
 from appliance.model.machine import Phase
-from appliance.model.observed import Observed, ObservedMachine
+from appliance.model.observed import Observed, ObservedMachine, Replacement
 from appliance.model.plan import (
     Allocation,
     Desired,
@@ -66,7 +66,7 @@ def _plan(site: Site, profiles: Iterable[Profile], observed: Observed, parent: P
         entries={entry.name: entry for entry in site.machines},
         profiles={profile.name: profile for profile in profiles},
         images=dict(observed.images),
-        claims=claims(site, machines),
+        claims=claims(site, machines, observed.replacing),
         places=Places(site=site, kept=before),
         ladder=Ladder(site, before),
         locations=Locations(site),
@@ -78,6 +78,7 @@ def _plan(site: Site, profiles: Iterable[Profile], observed: Observed, parent: P
         osds=_by_machine(standing.ceph.osds if standing.ceph else ()),
         fsid=standing.ceph.fsid if standing.ceph else "",
         state=observed.ceph,
+        replacing=observed.replacing,
     )
     seen = {machine.expected for machine in machines}
     for name in planner.entries.keys() - seen:
@@ -141,6 +142,7 @@ class _Planner:
     osds: Mapping[str, Sequence[OsdLayout]]
     fsid: str
     state: CephState | None
+    replacing: tuple[Replacement, ...]
     candidates: list[Candidate] = field(default_factory=list)
     ready: list[tuple[Candidate, DiskPlan]] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
@@ -304,6 +306,7 @@ class _Planner:
             if one.id not in installed and (one.id in new or one.id in told):
                 keys = dict.fromkeys((*new.get(one.id, ()), *told.get(one.id, ())))
                 self.facts += facts.machine_facts(one.machine, keys)
+        self.facts += facts.replacing_facts(self.replacing, standing.ceph)
 
     def _ground(self, standing: Desired) -> Ground:
         """Machines that are there but are no candidates keep what they have, too."""
@@ -319,6 +322,7 @@ class _Planner:
             hidden=hidden,
             leaving=self.leaving,
             state=self.state,
+            replacing=self.replacing,
         )
 
     def _system(self, one: Candidate) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from appliance.model.ceph import CephSpec, OsdBudget, OsdLayout
 from appliance.model.plan import DiskChoice, DiskFate, Wait, WaitReason
@@ -22,9 +23,12 @@ from appliance.plan.osd_group import DATA, DB, ROLES, WAL, Host, NewOsd, plan_gr
 from appliance.plan.osd_pattern import Cut, Pattern, Use, Why
 from appliance.plan.osd_rules import Rules, rules
 from appliance.plan.osd_slots import Shelf, shelf, size_text
-from appliance.plan.osd_standing import Dropped, formed, stand, system_disks
+from appliance.plan.osd_standing import Dropped, formed, shared_places, stand, system_disks
 from appliance.plan.reject import Finding
-from appliance.plan.verdict import Claims, judge
+from appliance.plan.replacing import NOTHING, Replacing, ref_identity, stay, without_a_disk
+from appliance.plan.verdict import Claims, Identity, judge
+from hwprofiles.normal import serial_key
+from hwprofiles.values import show_size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,14 +51,16 @@ def plan_osds(
     *,
     hyperconverged: bool,
     known: Known | None = None,
+    replacing: Replacing = NOTHING,
 ) -> OsdPlan:
     """The OSDs of one machine. ``standing`` are those of the accepted plan (those of other machines are ignored);
     ``hyperconverged`` says whether the machine runs virtual machines, too. ``known`` are patterns of new machines, for the
-    same site and specification; it grows."""
+    same site and specification; it grows. One whose disk is being ``replacing`` gives it up: a new OSD takes its
+    number; without one it waits, and keeps number and slots."""
     looks = candidate.looks
     ruled = rules(spec.groups, candidate.profile.name, candidate.profile.disks)
     if known is None or looks is None or standing or ruled.by_serial:
-        return _Machine(spec, candidate, claimed, standing, hyperconverged).plan()
+        return _replaced(_Plea(spec, candidate, claimed, hyperconverged), standing, replacing)
     taken = set(map(id, candidate.system))
     disks = [disk for disk in looks.disks if id(disk) not in taken]
     system = tuple([position for position, disk in enumerate(looks.disks) if id(disk) in taken])
@@ -79,6 +85,47 @@ Known = dict[Hashable, Pattern]
 """Profile, `Looks.kind`, positions of system disks, memory, threads, hyperconverged → what follows from them."""
 
 
+def _replaced(ask: _Plea, standing: Sequence[OsdLayout], replacing: Replacing) -> OsdPlan:
+    """With the disks that are being replaced: once more for those OSDs for which no new disk is there, until each of the
+    others has one."""
+    own = stay(osd for osd in standing if osd.machine == ask.candidate.id)
+    pending = [osd for osd in own if replacing.lets_go(osd)]
+    rest = [osd for osd in own if not replacing.lets_go(osd)]
+    held: tuple[OsdLayout, ...] = ()
+    while True:
+        machine = ask.machine(rest)
+        machine.let_go(pending, held)
+        found = machine.plan()
+        new = [osd for osd in found.osds if osd.number < 0]
+        lost = [gone.osd for gone in machine.dropped if gone.osd.number not in replacing.running]
+        left = without_a_disk(pending, held, lost, new)
+        if left == held:
+            refused = tuple(_refusals(ask.candidate.name, rest, replacing))
+            return replace(found, waits=(*found.waits, *refused)) if refused else found
+        held = left
+
+
+class _Plea(NamedTuple):
+    """What OSDs of a machine are planned by, whatever stands on it."""
+
+    spec: CephSpec
+    candidate: Candidate
+    claimed: Claims
+    hyperconverged: bool
+
+    def machine(self, standing: Sequence[OsdLayout]) -> _Machine:
+        return _Machine(self.spec, self.candidate, self.claimed, standing, self.hyperconverged)
+
+
+def _refusals(name: str, standing: Sequence[OsdLayout], replacing: Replacing) -> Iterator[Wait]:
+    for osd in standing:
+        if replacing.meant(osd):
+            text = (
+                f"osd.{osd.number} can't leave its disk {serial_key(osd.data.serial)}: {replacing.refused[osd.number]}"
+            )
+            yield Wait(about=name, reason=WaitReason.DRAIN_REFUSED, text=text)
+
+
 class _Machine:
     def __init__(
         self,
@@ -88,6 +135,7 @@ class _Machine:
         standing: Sequence[OsdLayout],
         hyperconverged: bool,
     ) -> None:
+        self.held: Sequence[OsdLayout] = ()
         self.spec, self.candidate, self.hyperconverged = spec, candidate, hyperconverged
         self.rules: Rules = rules(spec.groups, candidate.profile.name, candidate.profile.disks)
         verdicts = judge(candidate.machine, system_disks(candidate), claimed)
@@ -110,6 +158,21 @@ class _Machine:
         self.budget: OsdBudget | None = None
         self.named: dict[int, Why] = {}
         """Why-lines that name other disks."""
+
+    def let_go(self, pending: Sequence[OsdLayout], held: Sequence[OsdLayout]) -> None:
+        """The disks that are being replaced are left alone, whatever would like them. What their OSDs shared stays with
+        Ceph; the slots of those that are ``held`` are theirs until a new disk comes."""
+        host, self.held = self.host, held
+        host.shared = shared_places(host.verdicts, pending, {osd.number for osd in held}, self.candidate.marks)
+        for place in host.shared:
+            host.answers[place.position] = self.rules.answers(host.verdicts[place.position].disk, True)
+        names: dict[Identity, list[str]] = {}
+        for osd in pending:
+            names.setdefault(ref_identity(osd.data), []).append(f"osd.{osd.number}")
+        for position, verdict in enumerate(host.verdicts):
+            if verdict.identity in names:
+                whose = ", ".join(names[verdict.identity])
+                host.whys[position] = f"it is being replaced: {whose} leaves it, and nothing more is written to it"
 
     def plan(self) -> OsdPlan:
         host = self.host
@@ -138,8 +201,14 @@ class _Machine:
             if one.wal is not None:
                 roles[one.wal] = ROLES[WAL]
                 self._shelf(one.wal).keep(one.osd.wal_slot, one.osd.wal_size, size)
+        for place in self.host.shared:
+            roles[place.position] = place.role
+            shelf_ = self._shelf(place.position)
+            if place.kept:
+                shelf_.keep(place.slot, place.size, place.data_size)
         names = {group.group.name for group in self.rules.groups}
         kept = {where for one in self.host.standing if one.osd.group in names for where in (one.db, one.wal)}
+        kept |= {one.position for one in self.host.shared if one.group in names}
         self.host.orphans = set(self.host.shelves) - kept
 
     def _shelf(self, position: int) -> Shelf:
@@ -151,7 +220,7 @@ class _Machine:
     def _afford(self) -> None:
         """New OSDs that the machine has no memory for are refused, all of them; what stands stays."""
         host = self.host
-        old = [one.osd.device_class for one in host.standing]
+        old = [*(one.osd.device_class for one in host.standing), *(osd.device_class for osd in self.held)]
         wanted = self._budget([*old, *(osd.layout.device_class for osd in host.new)])
         if wanted is None or wanted.fits:
             self.budget = wanted
@@ -178,7 +247,8 @@ class _Machine:
     def _osds(self) -> tuple[OsdLayout, ...]:
         found = [(one.data, one.osd.part, one.osd) for one in self.host.standing]
         found += [(osd.position, osd.layout.part, osd.layout) for osd in self.host.new]
-        return tuple(osd for _, _, osd in sorted(found, key=lambda item: item[:2]))
+        osds = [osd for _, _, osd in sorted(found, key=lambda item: item[:2])]
+        return (*osds, *(replace(osd, replacing=True) for osd in self.held))
 
     def _choice(self, position: int) -> DiskChoice:
         host = self.host
@@ -218,6 +288,7 @@ class _Machine:
             slot.position for osd in host.new for slot in (osd.db, osd.wal) if slot.position is not None
         )
         users.update(where for one in host.standing for where in (one.db, one.wal) if where is not None)
+        users.update(one.position for one in host.shared if one.kept)
         for position, count in users.items():
             device = "DB" if host.roles[position] == ROLES[DB] else "WAL"
             why = host.verdicts[position].free_because or "it stands as planned"
@@ -264,6 +335,8 @@ class _Machine:
             yield Wait(about=name, reason=WaitReason.LAYOUT, text=text)
         for gone in self.dropped:
             yield Wait(about=name, reason=gone.reason, text=_dropped(gone))
+        for osd in self.held:
+            yield Wait(about=name, reason=WaitReason.NEW_DISK, text=_awaited(osd))
         if host.foreign:
             positions = sorted(host.foreign)
             shown = "; ".join(f"{host.show(position)} {host.verdicts[position].carries}" for position in positions)
@@ -303,6 +376,15 @@ def _grant(*serials: str) -> str:
     grants = ", ".join(f"{{serial: {serial or '…'}}}" for serial in serials)
     named = ", ".join(serial or "…" for serial in serials)
     return f"allow its erasure in the site file (erase: [{grants}]), protect it (protect: [{named}]), or remove it"
+
+
+def _awaited(osd: OsdLayout) -> str:
+    group = f"drive group {osd.group}" if osd.group else "the profile"
+    old = f"{serial_key(osd.data.serial) or osd.data.wwn} ({show_size(osd.data.size)})"
+    return (
+        f"osd.{osd.number} waits for a new disk in the place of {old}: put in one that {group} takes as "
+        f"{osd.device_class}, then plan again"
+    )
 
 
 def _dropped(gone: Dropped) -> str:

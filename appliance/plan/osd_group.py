@@ -26,7 +26,7 @@ from appliance.plan.osd_slots import (
     shelf,
     wal_slots,
 )
-from appliance.plan.osd_standing import Standing
+from appliance.plan.osd_standing import SharedPlace, Standing
 from appliance.plan.reject import SMALLEST
 from appliance.plan.verdict import Verdict
 from hwprofiles.values import show_size
@@ -68,7 +68,7 @@ class Host:
     """One machine while its plan grows. Lists are by the positions of its disks: ``roles`` and ``whys`` are empty while
     nothing is decided, ``offers`` is what is said of a disk that nobody decides about. ``foreign`` are the disks that would
     be taken if their erasure were granted, ``orphans`` DB and WAL devices whose drive group is no longer in the site file:
-    the first group that means them goes on with them."""
+    the first group that means them goes on with them. ``shared`` are slots of OSDs that wait for a new data disk."""
 
     machine: str
     encrypted: bool
@@ -84,6 +84,7 @@ class Host:
     orphans: set[int] = field(default_factory=set)
     waits: list[tuple[WaitReason, str]] = field(default_factory=list)
     refs: dict[int, DiskRef] = field(default_factory=dict)
+    shared: Sequence[SharedPlace] = ()
 
     def ref(self, position: int) -> DiskRef:
         """A disk by what does not change."""
@@ -138,6 +139,7 @@ class _GroupPlan:
         self.blocked: dict[int, list[int]] = {DATA: [], WAL: [], DB: []}
         name = group.group.name
         self.before = [one for one in host.standing if one.osd.group == name]
+        self.shared = {one.position for one in host.shared if one.group == name}
 
     def run(self) -> None:
         host = self.host
@@ -217,9 +219,10 @@ class _GroupPlan:
 
     def _own(self, which: int) -> set[int]:
         """The disks that the standing OSDs of the group have."""
-        if not self.before:
+        if not self.before and not self.shared:
             return set()
-        return {position for one in self.before if (position := (one.data, one.wal, one.db)[which]) is not None}
+        own = {position for one in self.before if (position := (one.data, one.wal, one.db)[which]) is not None}
+        return own if which == DATA else own | {at for at in self.shared if self.host.roles[at] == ROLES[which]}
 
     def _spins(self, position: int) -> bool:
         if device_class(self.host.verdicts[position].disk) is not DeviceClass.HDD:

@@ -6,7 +6,7 @@ dropped, and named.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -57,6 +57,34 @@ def stand(
         elif isinstance(data, int) and not isinstance(db, Missing) and not isinstance(wal, Missing):
             found.append(Standing(osd, data, db, wal))
     return found, dropped
+
+
+class SharedPlace(NamedTuple):
+    """A slot on a DB or WAL device of an OSD that gives up its data disk; ``kept`` for it while no new disk is there."""
+
+    position: int
+    role: str
+    slot: int
+    size: int
+    data_size: int
+    group: str
+    kept: bool
+
+
+def shared_places(
+    verdicts: Sequence[Verdict], osds: Iterable[OsdLayout], kept: Collection[int], marks: frozenset[str] = frozenset()
+) -> list[SharedPlace]:
+    """Where the DBs and WALs of OSDs that give up their data disk are; ``kept`` are numbers of those that wait. A
+    device that is not there any more keeps no place."""
+    finder = _Finder(verdicts, marks)
+    places: list[SharedPlace] = []
+    for osd in osds:
+        db, wal = (osd.db, "db", osd.slot, osd.db_size), (osd.wal, "wal", osd.wal_slot, osd.wal_size)
+        for ref, role, slot, size in (db, wal):
+            found = finder.find(ref, role) if ref is not None else None
+            if isinstance(found, int):
+                places.append(SharedPlace(found, role, slot, size, osd.data_size, osd.group, osd.number in kept))
+    return places
 
 
 def formed(disk: Disk) -> bool:

@@ -32,6 +32,7 @@ class Finding(StrEnum):
     NO_IDENTITY = "no-identity"
     TWIN = "twin"
     PROTECTED = "protected"
+    REPLACED = "replaced"
     IN_USE = "in-use"
 
     BLUESTORE = "bluestore"
@@ -55,6 +56,7 @@ TEXTS: dict[Finding, str] = {
     Finding.NO_IDENTITY: "it has neither serial nor WWN; it can't be named safely",
     Finding.TWIN: "another disk of the machine has the same serial and WWN; remove one",
     Finding.PROTECTED: "protected by the site file",
+    Finding.REPLACED: "it was replaced: take it out of the machine (to use it again: rackseed replace disk SERIAL --cancel)",
     Finding.IN_USE: "in use: something on it is mounted or assembled",
 }
 NOUNS: dict[Finding, str] = {

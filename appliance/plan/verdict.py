@@ -25,16 +25,20 @@ GRANTED = "its erasure is granted"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
     """What the site says about disks, by serial: ``granted`` may be erased, ``protected`` never. ``ambiguous`` are
-    serials that more than one disk of the site has; a grant for them counts for none."""
+    serials that more than one disk of the site has; a grant for them counts for none. ``replaced`` are disks that people
+    replaced or want replaced: neither used nor erased, in whatever machine they turn up."""
 
     granted: frozenset[str]
     protected: frozenset[str]
     ambiguous: frozenset[str]
+    replaced: frozenset[Identity] = frozenset()
     special: frozenset[str] = field(init=False)
     """Serials that say more of a disk than which one it is: all of the above, and none at all."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "special", self.granted | self.protected | self.ambiguous | {""})
+        object.__setattr__(
+            self, "special", self.granted | self.protected | self.ambiguous | {""} | {key[0] for key in self.replaced}
+        )
 
     def grants(self, serial: str) -> bool:
         """Whether the disk with this serial (as `serial_key` gives it) may be erased."""
@@ -111,13 +115,24 @@ def judge(machine: ObservedMachine, system: Sequence[Disk], claimed: Claims) -> 
 def _verdict(machine: ObservedMachine, disk: Disk, key: Identity, claimed: Claims, *, twin: bool) -> Verdict:
     found = device_findings(disk)
     protected = key[0] in claimed.protected
-    out = found[0] if found else Finding.TWIN if twin else Finding.PROTECTED if protected else None
+    replaced = key in claimed.replaced
+    out = (
+        Finding.REPLACED
+        if replaced
+        else found[0]
+        if found
+        else Finding.TWIN
+        if twin
+        else Finding.PROTECTED
+        if protected
+        else None
+    )
     return Verdict(
         disk=disk,
         identity=key,
         out=out,
         protected=protected,
-        free_because=_free_because(machine, disk, key[0], claimed),
+        free_because="" if replaced else _free_because(machine, disk, key[0], claimed),
     )
 
 

@@ -16,6 +16,7 @@ from appliance.kinds.ceph.names import osd_uuid
 from appliance.kinds.ceph.parse import AnswerError, parse
 from appliance.kinds.ceph.questions import manager_questions, questions
 from appliance.kinds.ceph.steps import steps
+from appliance.kinds.ceph.there import live, serving
 
 __all__ = [
     "Act",
@@ -30,6 +31,7 @@ __all__ = [
     "drain_seconds",
     "keys",
     "lint",
+    "live",
     "manager_questions",
     "marks",
     "may_be_begun",
@@ -37,5 +39,6 @@ __all__ = [
     "osd_uuid",
     "parse",
     "questions",
+    "serving",
     "steps",
 ]

@@ -150,4 +150,5 @@ _ACTS: Mapping[CephVerb, Callable[[CephArgs, CephState | None], Act | Wait]] = {
     CephVerb.PURGE: leave.free,
     CephVerb.ZAP: leave.zap,
     CephVerb.LEAVE: leave.leave,
+    CephVerb.LOCATE: leave.locate,
 }

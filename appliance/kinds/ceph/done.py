@@ -22,7 +22,7 @@ from appliance.model.ceph import CephArgs, CephVerb
 from appliance.model.cephstate import CephState
 from appliance.model.plan import Step
 
-BY_ORDER = frozenset({CephVerb.CONFIGURE, CephVerb.VERIFY, CephVerb.PROVE, CephVerb.ZAP})
+BY_ORDER = frozenset({CephVerb.CONFIGURE, CephVerb.VERIFY, CephVerb.PROVE, CephVerb.ZAP, CephVerb.LOCATE})
 
 
 class NotCephError(ValueError):

@@ -102,7 +102,7 @@ class Former(Draft):
             return True
         if any(not self._runs(kind, machine) for kind in kinds if kind != "osd"):
             return True
-        if any(osd.machine == machine and not self.has(osd) for osd in self.layout.osds):
+        if any(osd.machine == machine and not osd.replacing and not self.has(osd) for osd in self.layout.osds):
             return True
         if before is None:
             return False

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from agent.cephorder import CephAction, CephOrder, MonCommand
+from agent.cephorder import CephAction, CephOrder, DiskName, Lamp, MonCommand
 from appliance.kinds.ceph import commands
 from appliance.kinds.ceph.capacity import drain_seconds, no_space
 from appliance.kinds.ceph.keys import of_daemon
 from appliance.kinds.ceph.names import osd_uuid
 from appliance.kinds.ceph.orders import Act, Wait, addresses, answering, ask, folder_grants, slot_grants
 from appliance.kinds.ceph.there import all_active, drained, live, runs
-from appliance.model.ceph import CephArgs, CephVerb
+from appliance.model.ceph import CephArgs, CephVerb, OsdLayout
 from appliance.model.cephstate import CephState, OsdState
 
 
@@ -82,6 +82,21 @@ def zap(args: CephArgs, _state: CephState | None) -> Act | Wait:
         action=CephAction.ZAP, fsid=args.fsid, daemon=args.daemon, kind="osd", zap=slot_grants(args.fsid, args.old)
     )
     return Act(machine=args.host.machine, order=order)
+
+
+def locate(args: CephArgs, _state: CephState | None) -> Act | Wait:
+    """The lamp of a slot: on for the disk that shall be found, off when another one has taken its place."""
+    if args.host is None or args.old is None:
+        raise ValueError(f"a step locate of {args.name} names no disk and no machine")
+    lamp = Lamp(on=args.osd is None, disk=_named(args.old), other=_named(args.osd) if args.osd else None)
+    return Act(
+        machine=args.host.machine,
+        order=CephOrder(action=CephAction.LOCATE, fsid=args.fsid, daemon=args.daemon, lamp=lamp),
+    )
+
+
+def _named(osd: OsdLayout) -> DiskName:
+    return DiskName(serial=osd.data.serial, wwn=osd.data.wwn, model=osd.data.model, size=osd.data.size)
 
 
 def leave(args: CephArgs, state: CephState | None) -> Act | Wait:

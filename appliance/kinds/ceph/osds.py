@@ -18,7 +18,7 @@ def osds(draft: Draft, after: tuple[str, ...]) -> tuple[str, ...]:
     previous: dict[str, str] = {}
     for osd in draft.layout.osds:
         host = draft.hosts.get(osd.machine)
-        if host is None or draft.has(osd) or not (lives(draft, osd) or granted(draft, osd)):
+        if host is None or osd.replacing or draft.has(osd) or not (lives(draft, osd) or granted(draft, osd)):
             continue
         old = replaced(draft, osd)
         waits = (*draft.own(osd.machine), *after, *([previous[osd.machine]] if osd.machine in previous else []))
@@ -29,7 +29,36 @@ def osds(draft: Draft, after: tuple[str, ...]) -> tuple[str, ...]:
         args = draft.args(CephVerb.OSD, host=host, daemon=str(planned.number), osd=planned, old=old)
         previous[osd.machine] = draft.add(key, osd.machine, args, waits, deadline=LONG, reversible=False)
         found.append(key)
+        if old is not None and old.replacing:
+            locate(draft, old, (key,), planned)
     return tuple(found)
+
+
+def release(draft: Draft) -> None:
+    """OSDs that leave a disk before the new one is there: drained, then destroyed, so that nothing waits for them; number
+    and place stay. One that is down has nothing to drain: Ceph makes copies elsewhere by its own rules, and it is destroyed
+    when its successor is made. Without a manager nobody knows what is empty, and without monitors nothing is done."""
+    if draft.state is None or not draft.asker:
+        return
+    shown = {draft.uuid(osd) for osd in (draft.before.osds if draft.before else ()) if osd.replacing}
+    for osd in draft.layout.osds:
+        if not osd.replacing or osd.machine not in draft.hosts:
+            continue
+        found = draft.live(osd)
+        freed: tuple[str, ...] = ()
+        if found is not None and (found.up or not found.in_):
+            freed = free(draft, osd, draft.last)
+            draft.grown += [key for key in freed if key.startswith("ceph-destroy/")]
+        if freed or draft.uuid(osd) not in shown:
+            locate(draft, osd, freed or draft.last)
+
+
+def locate(draft: Draft, old: OsdLayout, after: tuple[str, ...], new: OsdLayout | None = None) -> None:
+    """The lamp of the old disk's slot: on while somebody has to find it, off when ``new`` has taken its place."""
+    host = draft.hosts.get(old.machine)
+    if host is not None and f"ceph-locate/osd.{old.number}" not in (step.key for step in draft.made):
+        args = draft.args(CephVerb.LOCATE, host=host, daemon=str(old.number), old=old, osd=new)
+        draft.add(f"ceph-locate/osd.{old.number}", old.machine, args, after)
 
 
 def lives(draft: Draft, osd: OsdLayout) -> bool:

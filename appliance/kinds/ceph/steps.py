@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from appliance.kinds.ceph.forming import Former
 from appliance.kinds.ceph.life import leaving
+from appliance.kinds.ceph.osds import release
 from appliance.model.ceph import CephHost, CephLayout
 from appliance.model.cephstate import CephState
 from appliance.model.plan import DiskChoice, Step
@@ -29,6 +30,7 @@ def steps(  # noqa: PLR0917 - the contract of a kind: what is planned, what is, 
     """
     former = Former(layout, hosts, state, before, networks, tuple(choices))
     former.form()
+    release(former)
     leaving(former)
     former.finish()
     return _ordered(former.made)

@@ -38,6 +38,12 @@ def live(state: CephState | None, uuid: str) -> OsdState | None:
     return next((osd for osd in state.osds if osd.uuid == uuid and not osd.destroyed), None)
 
 
+def serving(fsid: str, osds: Iterable[OsdLayout], state: CephState | None) -> set[int]:
+    """Numbers of those of ``osds`` that run and are in: what they hold has to move before they may go."""
+    found = (live(state, osd_uuid(fsid, osd)) for osd in osds)
+    return {osd.number for osd in found if osd is not None and osd.up and osd.in_}
+
+
 def noted_leaving(state: CephState | None) -> tuple[OsdLayout, ...]:
     """OSDs that began to leave, by the notes that were left then: a later plan goes on, whatever its parent was. One that
     can't be read is none."""

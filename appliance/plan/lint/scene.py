@@ -265,9 +265,11 @@ class Scene:
 
     @cached_property
     def data(self) -> dict[DiskId, list[OsdLayout]]:
-        """OSDs by the disk that holds their data."""
+        """OSDs by the disk that holds their data; without those that wait for a new one."""
         table: dict[DiskId, list[OsdLayout]] = {}
         for osd in self.osds:
+            if osd.replacing:
+                continue
             table.setdefault(self.identity(osd.machine, osd.data), []).append(osd)
         return table
 
@@ -287,7 +289,11 @@ class Scene:
     @cached_property
     def roles(self) -> dict[DiskId, tuple[DiskRef, str]]:
         """Every disk that Ceph takes: what it is named in the layout, and ``osd``, ``db`` or ``wal``."""
-        table = {who: (slots[0].device, slots[0].role) for who, slots in self.slots.items()}
+        table = {
+            who: (slots[0].device, slots[0].role)
+            for who, slots in self.slots.items()
+            if who in self.inventoried or not all(slot.osd.replacing for slot in slots)
+        }
         return {**table, **{who: (osds[0].data, "osd") for who, osds in self.data.items()}}
 
     def of_ceph(self, disk: Disk) -> bool:

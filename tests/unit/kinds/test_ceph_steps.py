@@ -78,6 +78,9 @@ def _order(machine: str, order: CephOrder) -> list[str]:
             f"  {_grant(word, grant)}" for word, grant in (("data", osd.data), ("db", osd.db)) if grant is not None
         ]
     lines += [f"  {_grant('zap', grant)}" for grant in order.zap]
+    if order.lamp is not None:
+        other = f", or where {order.lamp.other.serial} is" if order.lamp.other else ""
+        lines.append(f"  lamp of {order.lamp.disk.serial} {'on' if order.lamp.on else 'off'}{other}")
     lines += [f"  ceph {shown(command)}" for command in order.commands]
     lines += [f"  + {line}" for rule in order.rules for line in rule.splitlines()]
     lines += [
@@ -147,6 +150,23 @@ def failed_disk() -> tuple[Scene, Fake]:
     return made, fake
 
 
+def letting_go() -> tuple[Scene, Fake]:
+    """Somebody wants the disk replaced while its OSD runs; the new one is not there yet."""
+    before = databases()[0]
+    fake = formed(before)
+    osds = tuple(replace(osd, replacing=osd.data.serial == "S002D2") for osd in before.layout.osds)
+    return replace(before, layout=replace(before.layout, osds=osds), before=before.layout), fake
+
+
+def new_disk() -> tuple[Scene, Fake]:
+    """And then it is there."""
+    waiting, fake = letting_go()
+    fake.run(steps_of(waiting, fake.state))
+    among = [replace(box, db=f"DB{n}", device_class="hdd") for n, box in enumerate(boxes(4, 2))]
+    among[1] = replace(among[1], disks=("S002D1", "NEW"))
+    return grown(among, waiting, pools=(BLOCK,)), fake
+
+
 def added_host() -> tuple[Scene, Fake]:
     before = four_hosts()[0]
     fake = formed(before)
@@ -170,6 +190,8 @@ SCENES: dict[str, Callable[[], tuple[Scene, Fake]]] = {
     "databases": databases,
     "replace-disk": replaced_disk,
     "replace-failed-disk": failed_disk,
+    "let-go-of-a-disk": letting_go,
+    "new-disk-in-its-place": new_disk,
     "add-host": added_host,
     "remove-host": removed_host,
 }

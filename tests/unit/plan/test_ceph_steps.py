@@ -37,7 +37,8 @@ class Storage:
     """A dedicated Ceph on four machines: the plan that installs them, what is seen then, and the plan that forms it."""
 
     def __init__(self, **facts: object) -> None:
-        made = fleet.fleet(racks=2, per_rack=2, hardware=(fleet.EPYC,), clusters=False, **facts)  # type: ignore[arg-type]
+        kinds = {"hardware": (fleet.EPYC,), **facts}
+        made = fleet.fleet(racks=2, per_rack=2, clusters=False, **kinds)  # type: ignore[arg-type]
         self.site, self.before = made.site, made.observed
         self.first = make(self.site, self.before)
         self.seen = fleet.accepted(self.first, self.before)
