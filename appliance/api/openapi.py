@@ -18,11 +18,11 @@ from typing import Any
 from flask import Response
 from pydantic import TypeAdapter
 
-from appliance.api import agents, ceph, enrolments, people, planning
+from appliance.api import agents, ceph, enrolments, life, people, planning
 from appliance.api.problem import MEDIA_TYPE, Problem
 from appliance.api.route import Api, Route
 
-APIS = (people.api, planning.api, ceph.api, enrolments.api, agents.api)
+APIS = (people.api, planning.api, ceph.api, life.api, enrolments.api, agents.api)
 PUBLIC = frozenset({"get_time", "enrol", "enrolment_state"})
 REFERENCE = "#/components/schemas/{model}"
 STREAM = {

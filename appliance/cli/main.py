@@ -13,6 +13,7 @@ import click
 from appliance.cli.errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_USER, CommandError
 
 COMMANDS: dict[str, tuple[str, str, str]] = {
+    "add": ("verbs", "add", "Add disks, or a machine."),
     "apply": ("plan", "apply", "Do exactly what a plan says."),
     "ceph": ("ceph", "ceph", "Measure Ceph's pools, and show how fast they are."),
     "demo": ("demo", "demo", "Three bare QEMU machines, from power-on to installed."),
@@ -20,6 +21,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "image": ("image", "image", "Build agent image, root images and boot files into the cache."),
     "machine": ("machine", "machine", "List, show, approve and change machines."),
     "plan": ("plan", "plan", "Show what would happen, and every disk that would be erased."),
+    "remove": ("verbs", "remove", "Take a machine out of its Ceph."),
+    "replace": ("verbs", "replace", "Replace a disk, or a machine."),
     "serve": ("serve", "serve", "Run the appliance, or one of its processes."),
     "site": ("site", "site", "Write, check and load the site file."),
     "timeline": ("timeline", "timeline", "What happened to a machine, and which step is missing."),
@@ -56,7 +59,8 @@ def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Exit codes: 0 ok, 1 failure, 2 wrong input; with `plan --check` also 3 plan has waits, 4 plan has changes.",
+    epilog="Exit codes: 0 ok, 1 failure, 2 wrong input; with `plan --check`, add, remove and replace also 3 plan has waits, "
+    "4 plan has changes.",
 )
 @click.option(
     "--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Show version."

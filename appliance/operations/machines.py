@@ -159,16 +159,21 @@ def set_policy(app: Appliance, actor: Actor, key: str, policy: Policy, *, genera
     with app.store.write() as connection:
         row = find(connection, key)
         check_generation(row, generation)
-        trouble = row.machine.trouble
-        if trouble and trouble.kind is TroubleKind.IDENTITY_CONFLICT and policy is not Policy.HOLD:
-            raise Conflict(f"{row.id} is in quarantine: merge or split it first")
-        if row.machine.policy is not policy:
-            machines.change(connection, row.id, policy=policy)
-            text, now = f"policy {row.machine.policy} → {policy}, by {actor.name}", app.clock.now()
-            events.add(connection, at=now, machine=row.id, kind=Happening.POLICY, text=text)
-            audit.record(connection, app, actor, "machine.policy", row.id, was=row.machine.policy, now=policy)
-            enrolment.apply_rules(app, connection, row.id)
+        change_policy(connection, app, actor, row, policy)
         return view(connection, find(connection, row.id))
+
+
+def change_policy(connection: Connection, app: Appliance, actor: Actor, row: MachineRow, policy: Policy) -> None:
+    """The same in a transaction that is open."""
+    trouble = row.machine.trouble
+    if trouble and trouble.kind is TroubleKind.IDENTITY_CONFLICT and policy is not Policy.HOLD:
+        raise Conflict(f"{row.id} is in quarantine: merge or split it first")
+    if row.machine.policy is not policy:
+        machines.change(connection, row.id, policy=policy)
+        text, now = f"policy {row.machine.policy} → {policy}, by {actor.name}", app.clock.now()
+        events.add(connection, at=now, machine=row.id, kind=Happening.POLICY, text=text)
+        audit.record(connection, app, actor, "machine.policy", row.id, was=row.machine.policy, now=policy)
+        enrolment.apply_rules(app, connection, row.id)
 
 
 def retire(app: Appliance, actor: Actor, key: str, *, generation: int | None = None) -> MachineView:

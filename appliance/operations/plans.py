@@ -24,6 +24,7 @@ from appliance.operations.context import Actor, Appliance, Role
 from appliance.operations.errors import Conflict, Invalid, NotFound, Unavailable
 from appliance.operations.machines import observe
 from appliance.operations.rendering import operating_system, render_files
+from appliance.operations.replacements import reconcile, replacing
 from appliance.operations.secrets import make_keys
 from appliance.plan import make
 from appliance.plan.cephsteps import written_keys
@@ -100,8 +101,9 @@ def make_plan(app: Appliance, actor: Actor) -> PlanView:
     """
     actor.require(Role.OPERATOR, "make plans")
     with app.store.write() as connection:
-        site, observed = site_in(connection), observe_all(connection)
-        parent = plans.get(connection, plans.last_accepted(connection))
+        site, parent = site_in(connection), plans.get(connection, plans.last_accepted(connection))
+        reconcile(connection, parent.plan.desired.ceph if parent else None, at=app.clock.now())
+        observed = observe_all(connection)
         made = make.plan(site, app.profiles, observed, parent.plan if parent else None)
         before = plans.get(connection, made.hash)
         if before is not None and before.state is PlanState.ACCEPTED:
@@ -279,7 +281,10 @@ def observe_all(connection: Connection) -> Observed:
         if row.kind == ArtefactKind.OS_IMAGE and row.current
     }
     return Observed(
-        machines=observe(connection), images=tuple(sorted(images.items())), ceph=cephstates.latest(connection)
+        machines=observe(connection),
+        images=tuple(sorted(images.items())),
+        ceph=cephstates.latest(connection),
+        replacing=replacing(connection),
     )
 
 

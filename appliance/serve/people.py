@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask, Response, request
 
-from appliance.api import ceph, enrolments, people, planning, problem, stream
+from appliance.api import ceph, enrolments, life, people, planning, problem, stream
 from appliance.operations.context import Appliance
 from appliance.serve import access
 from appliance.serve.health import healthz
@@ -27,6 +27,7 @@ def make_app(appliance: Appliance) -> Flask:
     app.register_blueprint(people.api)
     app.register_blueprint(planning.api)
     app.register_blueprint(ceph.api)
+    app.register_blueprint(life.api)
     app.register_blueprint(stream.blueprint)
     app.register_blueprint(enrolments.api)
     app.register_blueprint(pages.blueprint)

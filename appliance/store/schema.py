@@ -293,6 +293,24 @@ ceph_measurement = Table(
     sqlite_autoincrement=True,
 )
 
+replacement = Table(
+    "replacement",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("machine", String(32), nullable=False),
+    Column("serial", String(128), nullable=False),
+    Column("wwn", String(128), nullable=False),
+    Column("model", String(128), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("osds", Text, nullable=False, default="[]"),  # JSON: their numbers
+    Column("state", String(16), nullable=False, index=True),  # wanted, done, cancelled
+    Column("asked", Float, nullable=False),
+    Column("asked_by", String(64), nullable=False),
+    Column("ended", Float),
+    Column("ended_why", Text, nullable=False, default=""),
+    sqlite_autoincrement=True,
+)
+
 idempotency = Table(
     "idempotency",
     metadata,

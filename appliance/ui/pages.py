@@ -10,7 +10,7 @@ from flask import Blueprint, Response, g, make_response, redirect, render_templa
 from appliance.model.machine import Policy
 from appliance.operations import audit, events, identities, machines, progress, sites, timeline
 from appliance.operations.context import Role
-from appliance.ui import cephpages, layoutpages, planpages, session, words
+from appliance.ui import cephpages, diskpages, layoutpages, planpages, session, words
 from appliance.ui.picture import rack
 from appliance.ui.session import appliance, asking
 
@@ -21,6 +21,7 @@ session.add_routes(blueprint)
 planpages.add_routes(blueprint)
 layoutpages.add_routes(blueprint)
 cephpages.add_routes(blueprint)
+diskpages.add_routes(blueprint)
 for _name, _filter in words.FILTERS.items():
     blueprint.add_app_template_filter(_filter, _name)
 
@@ -71,6 +72,8 @@ def show_machine(key: str) -> str:
         history=timeline.timeline(appliance(), asking(), machine.id),
         busy=progress.progress_of(appliance(), asking(), (machine.id,)).get(machine.id),
         policies=[policy.value for policy in Policy],
+        osds=diskpages.osds_by_disk(appliance(), asking(), machine.id),
+        wishes=diskpages.wishes_by_disk(appliance(), asking(), machine.id),
     )
 
 

@@ -17,6 +17,7 @@ from agent.wire import encode
 from appliance.effects.cephdoor import DoorError, DoorState
 from appliance.engine.members import join
 from appliance.engine.registry import Failure, Run
+from appliance.engine.replaced import fulfil
 from appliance.engine.telling import Memo, ended, keep, recall, reserve, say
 from appliance.kinds import ceph
 from appliance.kinds.ceph import Act, Wait
@@ -86,6 +87,7 @@ class Ceph:
         if machines.get(connection, row.machine) is not None:
             lifecycle.clear_trouble(connection, row.machine, at=now, why=f"{row.key} is done", step=row.key)
             join(connection, row, at=now)
+        fulfil(connection, row, at=now)
 
     def failed(self, connection: Connection, run: Run, failure: Failure) -> None:
         row, now = run.row, run.tools.clock.now()
