@@ -14,7 +14,7 @@ from appliance.engine.engine import Engine
 from appliance.engine.registry import Tools, registry
 from appliance.kinds import ceph
 from appliance.kinds.ceph import measuring
-from appliance.model.ceph import CephSpec, PoolSpec, Service
+from appliance.model.ceph import CephSpec, OsdLayout, PoolSpec, Service
 from appliance.model.machine import Policy
 from appliance.model.measured import TOLERANCE, Measured
 from appliance.model.observed import Observed
@@ -23,13 +23,15 @@ from appliance.model.settings import Settings
 from appliance.model.site import Site
 from appliance.operations.context import SYSTEM, Appliance
 from appliance.operations.rendering import render_files
+from appliance.operations.replacements import replacing
 from appliance.operations.secrets import make_keys
 from appliance.plan.lint import ERROR, lint
 from appliance.plan.make import plan
 from appliance.rehearsal.cephlab import inventory
 from appliance.rehearsal.cephlab.door import LabDoor, questions
 from appliance.rehearsal.cephlab.lab import CephLab
-from appliance.store import plans, secrets, steps
+from appliance.store import plans, replacements, secrets, steps
+from appliance.store.replacements import ReplacementRow, ReplacementState
 from hwprofiles.loader import load_profiles
 
 PROFILES = load_profiles()
@@ -82,7 +84,9 @@ class Formation:
             replace(one, machine=replace(one.machine, policy=self.policies.get(one.expected, Policy.USE)))
             for one in seen.machines
         )
-        self.seen = replace(seen, machines=machines, ceph=self.door.observe() or seen.ceph)
+        with self.app.store.read() as connection:
+            wishes = replacing(connection)
+        self.seen = replace(seen, machines=machines, ceph=self.door.observe() or seen.ceph, replacing=wishes)
         return self.seen
 
     def plan(self) -> Plan:
@@ -183,6 +187,29 @@ class Formation:
     def drain(self, host: str) -> None:
         """What an operator says: `rackseed machine policy HOST drain`."""
         self.policies[host] = Policy.DRAIN
+
+    def want_replaced(self, osd: OsdLayout) -> None:
+        """What `rackseed replace disk SERIAL` records, without the machines' rows."""
+        disk, now = osd.data, self.app.clock.now()
+        wish = ReplacementRow(
+            seq=0,
+            machine=osd.machine,
+            serial=disk.serial,
+            wwn=disk.wwn,
+            model=disk.model,
+            size=disk.size,
+            osds=(osd.number,),
+            state=ReplacementState.WANTED,
+            asked=now,
+            asked_by="lab",
+        )
+        with self.app.store.write() as connection:
+            replacements.add(connection, wish)
+
+    def wishes(self) -> list[str]:
+        """Their states."""
+        with self.app.store.read() as connection:
+            return [row.state.value for row in replacements.holding(connection)]
 
     def write(self, name: str, text: str) -> None:
         """An object into the first pool, past the product."""

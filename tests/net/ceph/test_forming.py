@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.model.plan import DiskFate, Plan
+from appliance.model.plan import DiskFate, Plan, WaitReason
 from appliance.rehearsal.cephlab import drills
 from appliance.rehearsal.cephlab.description import LabDisk, LabHost, even
 from appliance.rehearsal.cephlab.lab import CephLab
@@ -42,7 +42,7 @@ def form(formation: Formation, seconds: float = 420) -> Plan:
 
 def test_a_site_becomes_a_healthy_ceph_and_lives(formation: Formation) -> None:
     """Block, file and object are used for real (the plan's own verify steps write, read and compare). Then a disk is
-    replaced, a host is lost and comes back, one more joins, one leaves; what was written in the beginning is read at the
+    replaced as somebody wants it, one that failed, a host is lost and comes back, one more joins, one leaves; what was written in the beginning is read at the
     end."""
     lab = formation.lab
     first = form(formation)
@@ -52,17 +52,37 @@ def test_a_site_becomes_a_healthy_ceph_and_lives(formation: Formation) -> None:
     (speed,) = formation.measure(("vms",), 3.0)
     assert speed.promise.write_bound == speed.promise.read_bound == 50_000_000, "the first host's port"
 
-    # A disk is replaced: the id and the place stay.
+    # Somebody wants a disk replaced while its OSD runs: drained and destroyed, then a new disk is waited for.
     osd = next(osd for osd in first.desired.ceph.osds if osd.data.serial == "LAB002D01")
-    lab.host("h2").daemon("stop", "osd", str(osd.number))
+    formation.want_replaced(osd)
+    drain = form(formation)
+    assert [step.key for step in drain.steps][:2] == [f"ceph-out/osd.{osd.number}", f"ceph-destroy/osd.{osd.number}"]
+    waiting = formation.plan()
+    assert [wait.reason for wait in waiting.waits] == [WaitReason.NEW_DISK]
+    state = formation.door.observe()
+    assert state is not None
+    assert [one.number for one in state.osds if one.destroyed] == [osd.number]
+    assert "LAB002D01" in lab.host("h2").disks, "the old disk is still there, and left alone"
+
+    # Then the disks are swapped: the id and the place stay.
     lab.pull_disk("h2", "LAB002D01")
     lab.add_disk("h2", LabDisk(serial="LAB002NEW"))
     second = form(formation)
     assert second.desired.ceph is not None
     new = next(osd for osd in second.desired.ceph.osds if osd.data.serial == "LAB002NEW")
     assert new.number == osd.number
-    assert any(step.key.startswith("ceph-destroy") for step in second.steps)
     assert {choice.serial for choice in second.disks if choice.fate is DiskFate.ERASE} == {"LAB002NEW"}
+    assert formation.wishes() == ["done"]
+    assert formation.plan().waits == ()
+
+    # A disk fails and is swapped without a word: the same, in one plan.
+    failed = next(osd for osd in first.desired.ceph.osds if osd.data.serial == "LAB003D02")
+    lab.host("h3").daemon("stop", "osd", str(failed.number))
+    lab.pull_disk("h3", "LAB003D02")
+    lab.add_disk("h3", LabDisk(serial="LAB003NEW"))
+    third = form(formation)
+    assert any(step.key.startswith("ceph-destroy") for step in third.steps)
+    assert any(osd.number == failed.number and osd.data.serial == "LAB003NEW" for osd in third.desired.ceph.osds)  # type: ignore[union-attr]
 
     # A host is lost and comes back: the plan changes nothing meanwhile.
     drills.power_off(lab, "h3")
@@ -72,9 +92,9 @@ def test_a_site_becomes_a_healthy_ceph_and_lives(formation: Formation) -> None:
 
     # One more host; then one leaves, drained before it goes.
     lab.add_host(LabHost(name="h5", rack="r1", disks=(LabDisk(serial="LAB005D01"), LabDisk(serial="LAB005D02"))))
-    third = form(formation)
-    assert third.desired.ceph is not None
-    assert len(third.desired.ceph.osds) == 10
+    grown = form(formation)
+    assert grown.desired.ceph is not None
+    assert len(grown.desired.ceph.osds) == 10
     formation.drain("h4")
     last = form(formation)
     assert last.desired.ceph is not None

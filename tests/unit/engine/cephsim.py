@@ -38,6 +38,7 @@ class CephSim:
     configured: set[str] = field(default_factory=set)
     checks: list[str] = field(default_factory=list)
     proven: list[tuple[str, ...]] = field(default_factory=list)
+    lamps: list[tuple[str, str, bool]] = field(default_factory=list)
 
     def state(self, at: float) -> CephState | None:
         """None while there is no monitor."""
@@ -139,6 +140,25 @@ class CephSim:
         said = [{"pool": name, "objects": 24, "write": flow, "read": flow} for name in order.measure.pools]
         return tuple(MonAnswer(code=0, output=json.dumps(one)) for one in said)
 
+    def _stop(self, machine: str, order: CephOrder) -> None:
+        found = self.osds[int(order.daemon)]
+        assert found.host == self.hosts[machine].name
+        assert found.pgs == 0 and not found.in_, f"osd.{found.number} is stopped while it holds data"
+        self.osds[found.number] = replace(found, up=False)
+
+    def _remove(self, machine: str, order: CephOrder) -> None:
+        assert order.kind == "osd" and self.osds[int(order.daemon)].destroyed, (
+            "a folder of an OSD that lives is removed"
+        )
+        assert all(grant.machine == machine and grant.shared for grant in order.zap)
+
+    def _zap(self, machine: str, order: CephOrder) -> None:
+        assert all(grant.machine == machine and grant.shared for grant in order.zap)
+
+    def _locate(self, machine: str, order: CephOrder) -> None:
+        assert order.lamp is not None
+        self.lamps.append((machine, order.lamp.disk.serial, order.lamp.on))
+
     def _check(self, _machine: str, order: CephOrder) -> None:
         self.checks.append(f"{order.service}:{order.check}")
 
@@ -190,7 +210,14 @@ class CephSim:
             "mgr metadata": [{"name": name} for name in self.managers],
             "osd dump": {
                 "osds": [
-                    {"osd": osd.number, "uuid": osd.uuid, "up": 1, "in": 1, "weight": 1.0, "state": ["exists", "up"]}
+                    {
+                        "osd": osd.number,
+                        "uuid": osd.uuid,
+                        "up": int(osd.up),
+                        "in": int(osd.in_),
+                        "weight": float(osd.in_),
+                        "state": ["exists", *(["up"] if osd.up else []), *(["destroyed"] if osd.destroyed else [])],
+                    }
                     for osd in self.osds.values()
                 ],
                 "pools": [
@@ -218,7 +245,12 @@ class CephSim:
                 }
             },
             "config-key dump": {f"rackseed/{key}": value for key, value in self.notes.items()},
-            "osd df": {"nodes": []},
+            "osd df": {
+                "nodes": [
+                    {"id": one.number, "kb": one.size >> 10, "kb_used": one.used >> 10, "pgs": one.pgs or 0}
+                    for one in self.osds.values()
+                ]
+            },
         }
 
     # ------------------------------------------------------------ commands
@@ -247,6 +279,22 @@ class CephSim:
         parent = args[0].partition("=")[2]
         assert parent in self.buckets
         self.buckets[name] = replace(self.buckets[name], parent=parent)
+
+    def on_config_key_rm(self, key: str) -> None:
+        self.notes.pop(key.removeprefix("rackseed/"), None)
+
+    def on_osd_out(self, ids: list[str]) -> None:
+        """Empty at once: what it held is elsewhere."""
+        for number in map(int, ids):
+            self.osds[number] = replace(self.osds[number], in_=False, pgs=0, used=0)
+
+    def on_osd_in(self, ids: list[str]) -> None:
+        for number in map(int, ids):
+            self.osds[number] = replace(self.osds[number], in_=True, pgs=1)
+
+    def on_osd_destroy(self, id: int, **_more: Any) -> None:
+        assert not self.osds[id].up, f"osd.{id} runs"
+        self.osds[id] = replace(self.osds[id], destroyed=True)
 
     def on_osd_erasure_code_profile_set(self, name: str, profile: list[str]) -> None:
         assert any(word.startswith("k=") for word in profile), name

@@ -241,7 +241,7 @@ def test_the_slot_on_the_db_device_is_kept_and_used_again() -> None:
         }
         life.go(found)
         for osd in life.layout.osds:
-            db, slot, size = slots[osd.number]
+            db, _, size = slots[osd.number]
             assert osd.db is not None and db is not None
             assert (osd.db.serial, osd.db_size) == (db.serial, size)
         assert {(osd.db.serial, osd.slot) for osd in life.layout.osds if osd.db} == {
