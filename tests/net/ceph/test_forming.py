@@ -42,8 +42,8 @@ def form(formation: Formation, seconds: float = 420) -> Plan:
 
 def test_a_site_becomes_a_healthy_ceph_and_lives(formation: Formation) -> None:
     """Block, file and object are used for real (the plan's own verify steps write, read and compare). Then a disk is
-    replaced as somebody wants it, one that failed, a host is lost and comes back, one more joins, one leaves; what was written in the beginning is read at the
-    end."""
+    replaced as somebody wants it, and one that failed; a host is lost and comes back, one more joins, one leaves. What was
+    written in the beginning is read at the end."""
     lab = formation.lab
     first = form(formation)
     assert first.desired.ceph is not None

@@ -1,14 +1,29 @@
-"""A small Ceph that stands, for tests of what people do with it afterwards: three machines with two drives each."""
+"""A small Ceph that stands, for tests of what people do with it afterwards: three machines with two drives each.
+
+Forming it is the slow part, so it is done once; every test begins with a copy. Import the fixtures `stood`, `app` and
+`standing` to have one.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import copy
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
 
 from agent.wire import Content, Disk, Order, Signature
+from appliance.effects.clock import FakeClock
+from appliance.model.settings import Settings
 from appliance.operations import plans
+from appliance.operations.context import Appliance
 from appliance.operations.plans import PlanView
 from appliance.store import cephstates, inventories
-from tests.unit.operations.lab import OPERATOR, VIEWER
+from tests.unit.engine.cephsim import CephSim
+from tests.unit.operations.lab import OPERATOR, VIEWER, Box, hardware
 from tests.unit.operations.test_ceph_plans import BLANK, Racks, accept
 
 
@@ -72,3 +87,54 @@ class Standing(Racks):
     def osd_of(self, serial: str) -> int:
         assert self.view.desired.ceph is not None
         return next(osd.number for osd in self.view.desired.ceph.osds if osd.data.serial == serial)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stood:
+    """What is left of the one that was formed: its folder, and what its machines and its Ceph were then."""
+
+    state: Path
+    now: float
+    boxes: dict[str, Box]
+    sim: CephSim
+    view: PlanView
+
+
+def opened(state: Path, clock: FakeClock) -> Appliance:
+    address = IPv4Address("10.20.0.1")
+    return Appliance.open(Settings(state=state, cache=state.parent / "cache", address=address), clock)
+
+
+@pytest.fixture(scope="session")
+def stood(keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Stood:
+    state = tmp_path_factory.mktemp("stood") / "state"
+    shutil.copytree(keys, state)
+    clock = FakeClock()
+    app = opened(state, clock)
+
+    def make(number: int) -> Box:
+        clock.advance(1.0)
+        return Box(app=app, inventory=hardware(number))
+
+    made = Standing(app=app, clock=clock, make=make)
+    made.stand()
+    app.close()
+    return Stood(state=state, now=clock.now(), boxes=made.members, sim=made.sim, view=made.view)
+
+
+@pytest.fixture
+def app(stood: Stood, tmp_path: Path, clock: FakeClock) -> Iterator[Appliance]:
+    clock.advance(stood.now - clock.now())
+    state = tmp_path / "state"
+    shutil.copytree(stood.state, state)
+    appliance = opened(state, clock)
+    yield appliance
+    appliance.close()
+
+
+@pytest.fixture
+def standing(stood: Stood, app: Appliance, clock: FakeClock, box: Callable[..., Box]) -> Standing:
+    made = Standing(app=app, clock=clock, make=box)
+    made.members = {machine: replace(one, app=app) for machine, one in stood.boxes.items()}
+    made.sim, made.view, made.done = copy.deepcopy(stood.sim), stood.view, []
+    return made

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from appliance.effects.clock import FakeClock
 from appliance.model.machine import Policy
 from appliance.operations import hosts, plans, replacements
 from appliance.operations.audit import list_audit
-from appliance.operations.context import Appliance
 from appliance.operations.errors import Conflict, Invalid, NotFound, PermissionDenied
 from appliance.operations.machines import set_policy, show_machine
-from tests.unit.operations.lab import OPERATOR, VIEWER, Box
-from tests.unit.operations.life import Standing
+from tests.unit.operations.lab import OPERATOR, VIEWER
+from tests.unit.operations.life import Standing, app, standing, stood
 from tests.unit.operations.test_ceph_plans import fail
 
-
-@pytest.fixture
-def standing(app: Appliance, clock: FakeClock, box: Callable[..., Box]) -> Standing:
-    made = Standing(app=app, clock=clock, make=box)
-    made.stand()
-    return made
+__all__ = ["app", "standing", "stood"]
 
 
 def test_from_the_wish_to_the_new_disk_and_the_old_one_stays_out(standing: Standing) -> None:
