@@ -10,7 +10,7 @@ from appliance.kinds.ceph.done import args_of, told_keys
 from appliance.kinds.ceph.keys import admin_keyring, bootstrap_keyring, monitor_key
 from appliance.kinds.ceph.names import osd_uuid
 from appliance.kinds.ceph.orders import Act, Wait, addresses, answering, ask, configuration, osd_order
-from appliance.kinds.ceph.there import LEAVING, live, misplaced, noted
+from appliance.kinds.ceph.there import LEAVING, live, misplaced, misweighed, noted
 from appliance.model.ceph import CephArgs, CephHost, CephVerb, OsdLayout
 from appliance.model.cephstate import CephState, OsdState
 from appliance.model.plan import Step
@@ -93,7 +93,7 @@ def _osd(args: CephArgs, state: CephState | None) -> Act | Wait:
         return ask(args, state, ())
     found = live(state, osd_uuid(args.fsid, osd))
     if found is not None and found.up:
-        return ask(args, state, _right(osd, host, found))
+        return ask(args, state, _right(osd, host, found, args.old))
     order = CephOrder(
         action=CephAction.OSD,
         fsid=args.fsid,
@@ -107,11 +107,11 @@ def _osd(args: CephArgs, state: CephState | None) -> Act | Wait:
     return Act(machine=host.machine, order=order)
 
 
-def _right(osd: OsdLayout, host: CephHost, found: OsdState) -> Iterator[MonCommand]:
+def _right(osd: OsdLayout, host: CephHost, found: OsdState, old: OsdLayout | None) -> Iterator[MonCommand]:
     """The commands that make a running OSD what was planned."""
     if found.device_class != osd.device_class:
         yield from commands.class_of(found.number, osd.device_class, found.device_class)
-    if found.host != host.name:
+    if found.host != host.name or misweighed(found, osd, old):
         yield commands.place_osd(found.number, osd.weight, conf.location(host))
     if not found.in_:
         yield commands.command("osd in", ids=[str(found.number)])

@@ -11,6 +11,7 @@ from appliance.kinds.ceph.there import (
     known,
     live,
     manager_pool_right,
+    misweighed,
     noted,
     osd_runs,
     pool_made,
@@ -70,7 +71,10 @@ def _tree(args: CephArgs, state: CephState) -> bool:
 
 
 def _osd(args: CephArgs, state: CephState) -> bool:
-    return args.osd is not None and args.host is not None and osd_runs(state, args.fsid, args.osd, args.host.name)
+    if args.osd is None or args.host is None or not osd_runs(state, args.fsid, args.osd, args.host.name):
+        return False
+    found = live(state, osd_uuid(args.fsid, args.osd))
+    return found is not None and not misweighed(found, args.osd, args.old)
 
 
 def _stretch(_args: CephArgs, state: CephState) -> bool:

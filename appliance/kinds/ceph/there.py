@@ -12,6 +12,8 @@ from appliance.model.ceph import Bucket, CephHost, CephLayout, OsdLayout, PoolLa
 from appliance.model.cephstate import CephState, OsdState, PoolState
 
 LEAVING = "leaving/"
+ALIKE = 0.1
+"""Of a size: what two disks may differ by and be called alike."""
 SHARE = 0.001
 """Shares are told apart no finer: the plan rounds them to four places."""
 
@@ -74,6 +76,14 @@ def osd_fits(found: OsdState, osd: OsdLayout, host: str) -> bool:
 def osd_runs(state: CephState | None, fsid: str, osd: OsdLayout, host: str) -> bool:
     found = live(state, osd_uuid(fsid, osd))
     return osd_made(state, fsid, osd, host) and found is not None and found.up and found.in_
+
+
+def misweighed(found: OsdState, osd: OsdLayout, old: OsdLayout | None) -> bool:
+    """Whether an OSD that took the number of one on a disk of another size still has that one's weight: at its start Ceph
+    keeps what is in the tree (``create-or-move``). An OSD counts its DB device, so a tenth is no difference."""
+    if old is None or abs(old.data_size - osd.data_size) <= ALIKE * osd.data_size:
+        return False
+    return abs(found.weight - osd.weight) > ALIKE * osd.weight
 
 
 def drained(osd: OsdState) -> bool:

@@ -124,7 +124,7 @@ class Fake:
             device_class=osd.device_class,
             up=True,
             in_=True,
-            weight=osd.data.size / (1 << 40),
+            weight=clash[0].weight if clash else osd.data.size / (1 << 40),  # as create-or-move keeps it
             size=osd.data.size,
             used=GIB,
             pgs=40,

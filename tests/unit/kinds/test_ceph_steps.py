@@ -15,7 +15,7 @@ from appliance.model.cephstate import CephState
 from appliance.model.plan import DiskFate, Step
 from tests.conftest import Golden
 from tests.unit.kinds.fake import Fake
-from tests.unit.kinds.scenes import BLOCK, FILE, OBJECT, Box, Scene, boxes, scene
+from tests.unit.kinds.scenes import BLOCK, FILE, GIB, OBJECT, Box, Scene, boxes, disk, scene
 
 
 def steps_of(scene: Scene, state: CephState | None = None) -> tuple[Step, ...]:
@@ -211,6 +211,23 @@ def test_nothing_is_left_to_do(name: str) -> None:
 
 
 # ---------------------------------------------------------------- single rules
+
+
+def test_a_larger_disk_in_the_place_of_another_gets_its_own_weight() -> None:
+    """Ceph itself would leave the old one's: half of the new disk would never be used."""
+    waiting, fake = letting_go()
+    fake.run(steps_of(waiting, fake.state))
+    among = [replace(box, db=f"DB{n}", device_class="hdd") for n, box in enumerate(boxes(4, 2))]
+    among[1] = replace(among[1], disks=("S002D1", "NEW"))
+    made = grown(among, waiting, pools=(BLOCK,), refs={"NEW": disk("NEW", 16 * GIB)})
+    steps = steps_of(made, fake.state)
+    (step,) = [step for step in steps if step.key.startswith("ceph-osd/")]
+    fake.run(steps)
+    assert fake.state is not None and step.ceph is not None
+    found = next(osd for osd in fake.state.osds if osd.number == int(step.ceph.daemon))
+    assert found.weight == pytest.approx(16 * GIB / (1 << 40))
+    assert found.host == "h2"
+    assert steps_of(replace(made, before=made.layout), fake.state) == ()
 
 
 def test_a_host_that_can_not_be_told_anything_gets_no_steps() -> None:
