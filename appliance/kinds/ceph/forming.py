@@ -49,11 +49,13 @@ class Former(Draft):
 
     def finish(self) -> None:
         """Everything clean again, every rule proven on the live map, and the services used once. Only after something
-        changed. Stretch mode gave the manager's pool its rule."""
+        changed: a lamp changes nothing, and is lit for an OSD without which perhaps nothing becomes clean. Stretch mode gave
+        the manager's pool its rule."""
         rules = () if self.layout.stretch else (one.name for one in self.layout.rules)
         rule = manager_rule(rules, self.layout.pools)
         right = manager_pool_right(self.state, rule)
-        if not self.asker or (not self.made and (self.state is None or right)):
+        changed = any(step.ceph and step.ceph.verb is not CephVerb.LOCATE for step in self.made)
+        if not self.asker or (not changed and (self.state is None or right)):
             return
         args = self.args(CephVerb.SETTLE, service=rule)
         settle = self.add("ceph-settle", self.asker, args, (step.key for step in tuple(self.made)), deadline=SETTLE)

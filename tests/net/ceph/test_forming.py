@@ -42,8 +42,8 @@ def form(formation: Formation, seconds: float = 420) -> Plan:
 
 def test_a_site_becomes_a_healthy_ceph_and_lives(formation: Formation) -> None:
     """Block, file and object are used for real (the plan's own verify steps write, read and compare). Then a disk is
-    replaced as somebody wants it, and one that failed; a host is lost and comes back, one more joins, one leaves. What was
-    written in the beginning is read at the end."""
+    replaced, a host is lost and comes back, one more joins, one leaves; what was written in the beginning is read at the
+    end."""
     lab = formation.lab
     first = form(formation)
     assert first.desired.ceph is not None
@@ -80,9 +80,9 @@ def test_a_site_becomes_a_healthy_ceph_and_lives(formation: Formation) -> None:
     lab.host("h3").daemon("stop", "osd", str(failed.number))
     lab.pull_disk("h3", "LAB003D02")
     lab.add_disk("h3", LabDisk(serial="LAB003NEW"))
-    third = form(formation)
-    assert any(step.key.startswith("ceph-destroy") for step in third.steps)
-    assert any(osd.number == failed.number and osd.data.serial == "LAB003NEW" for osd in third.desired.ceph.osds)  # type: ignore[union-attr]
+    swapped = form(formation)
+    assert any(step.key.startswith("ceph-destroy") for step in swapped.steps)
+    assert any(osd.number == failed.number and osd.data.serial == "LAB003NEW" for osd in swapped.desired.ceph.osds)  # type: ignore[union-attr]
 
     # A host is lost and comes back: the plan changes nothing meanwhile.
     drills.power_off(lab, "h3")
@@ -92,9 +92,9 @@ def test_a_site_becomes_a_healthy_ceph_and_lives(formation: Formation) -> None:
 
     # One more host; then one leaves, drained before it goes.
     lab.add_host(LabHost(name="h5", rack="r1", disks=(LabDisk(serial="LAB005D01"), LabDisk(serial="LAB005D02"))))
-    grown = form(formation)
-    assert grown.desired.ceph is not None
-    assert len(grown.desired.ceph.osds) == 10
+    third = form(formation)
+    assert third.desired.ceph is not None
+    assert len(third.desired.ceph.osds) == 10
     formation.drain("h4")
     last = form(formation)
     assert last.desired.ceph is not None

@@ -58,6 +58,27 @@ class Standing(Racks):
         new = replace(like, serial=serial, wwn=f"eui.9{serial.lower()}", path="/dev/nvme9n1", content=BLANK)
         self.report(machine, (*box.inventory.disks, new))
 
+    def join_drives(self, number: int) -> str:
+        """One more machine like the others, not installed yet."""
+        box = self.make(number)
+        system = replace(box.inventory.disks[0], content=BLANK)
+        like = next(iter(self.members.values())).inventory.disks[1]
+        drives = [replace(like, serial=f"N{number}{n}", wwn=f"eui.{number:08x}{n:08x}", content=BLANK) for n in (1, 2)]
+        box.inventory = replace(box.inventory, disks=(system, *drives))
+        machine = self.boot(box)
+        self.members[machine] = box
+        return machine
+
+    def install_one(self, machine: str) -> None:
+        """By a plan of its own."""
+        box = self.members[machine]
+        plans.apply_plan(self.app, OPERATOR, self.plan().hash)
+        self.work()
+        permit = self.install(box, machine)
+        self.work()
+        self.come_up(box, machine, permit)
+        self.work()
+
     def pull(self, machine: str, serial: str) -> None:
         self.report(machine, tuple(d for d in self.members[machine].inventory.disks if d.serial != serial))
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from appliance.model.machine import Policy
-from appliance.operations import hosts, plans, replacements
+from appliance.operations import hosts, plans, replacements, sites
 from appliance.operations.audit import list_audit
 from appliance.operations.errors import Conflict, Invalid, NotFound, PermissionDenied
 from appliance.operations.machines import set_policy, show_machine
-from tests.unit.operations.lab import OPERATOR, VIEWER
+from tests.unit.operations.lab import APPROVE_ANY, OPERATOR, VIEWER
 from tests.unit.operations.life import Standing, app, standing, stood
 from tests.unit.operations.test_ceph_plans import fail
 
@@ -133,6 +133,31 @@ def test_a_host_that_is_needed_does_not_leave(standing: Standing) -> None:
         hosts.remove_host(standing.app, OPERATOR, m3, m3)
     with pytest.raises(Conflict, match="is not in the site file: write it there"):
         hosts.remove_host(standing.app, OPERATOR, m3, standing.machine(2))
+
+
+def test_another_machine_takes_the_place_of_one(standing: Standing) -> None:
+    """Three copies need three hosts: the third may leave as soon as the plan forms a fourth, and not before."""
+    app, m3 = standing.app, standing.machine(3)
+    where = "".join(
+        f"  n{n}: {{serial: WM21{n:06d}, rack: {rack}}}\n" for n, rack in enumerate(("r1", "r1", "r1", "r2"), 1)
+    )
+    racks = "racks: {r1: , r2: }\n"
+    site = APPROVE_ANY + "ceph: {pools: {vms: block}}\n" + racks + "machines:\n"
+    sites.load_site_text(app, OPERATOR, site + where, "lab.yaml")
+    m4 = standing.join_drives(4)
+    with pytest.raises(Conflict, match=r"n4 is in r2 and n3 in r1: write the right rack of n4"):
+        hosts.remove_host(app, OPERATOR, m3, m4)
+    sites.load_site_text(app, OPERATOR, site + where.replace("r2", "r1"), "lab.yaml")
+    with pytest.raises(Conflict, match=r"no member yet that could take over: .* add host"):
+        hosts.remove_host(app, OPERATOR, m3, m4)
+    assert show_machine(app, VIEWER, m3).view.machine.policy is Policy.USE
+    standing.install_one(m4)
+    view = hosts.remove_host(app, OPERATOR, m3, m4)
+    assert (view.osds, view.down) == ((standing.osd_of("N31"), standing.osd_of("N32")), ())
+    made = [step.key.split("/")[0] for step in standing.plan().steps]
+    assert made.count("ceph-osd") == 2
+    assert made.index("ceph-out") > max(index for index, key in enumerate(made) if key == "ceph-osd")
+    assert made.count("ceph-purge") == 2
 
 
 def test_a_host_that_is_gone_for_ever_leaves(standing: Standing) -> None:

@@ -252,12 +252,22 @@ def test_the_slot_on_the_db_device_is_kept_and_used_again() -> None:
 
 
 def test_one_that_is_down_is_only_waited_for(life: Life) -> None:
-    """There is nothing to drain; it is destroyed when its successor is made."""
+    """There is nothing to drain, and nothing that could become clean before the new disk is there: a plan that waited for
+    that would stand in the way of the one that makes the OSD again. It is destroyed when its successor is made."""
     old = life.layout.osds[2]
     life.fake._osds(lambda osd: osd.number == old.number, up=False)
     life.want(old)
     made = life.plan()
-    assert keys(made) == [f"ceph-locate/osd.{old.number}", "ceph-settle"]
+    assert keys(made) == [f"ceph-locate/osd.{old.number}"]
+    life.go(made)
+    waiting = life.plan()
+    assert (waiting.steps, waiting.changes, reasons(waiting)) == ((), False, [WaitReason.NEW_DISK])
+    serial = life.insert(old)
+    found = life.plan()
+    assert [k for k in keys(found) if k.startswith(("ceph-out", "ceph-destroy"))] == [f"ceph-destroy/osd.{old.number}"]
+    assert {choice.serial for choice in found.disks if choice.fate is DiskFate.ERASE} == {serial}
+    life.go(found)
+    assert life.plan().changes is False
 
 
 def test_refused_with_numbers_and_nothing_moves(life: Life) -> None:
