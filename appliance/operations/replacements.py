@@ -180,7 +180,7 @@ def _osds(found: KnownDisk, layout: CephLayout | None, state: CephState | None) 
         raise Conflict("no plan with Ceph was accepted yet: there is no OSD whose disk could be replaced")
     osds = _on(found, layout)
     if osds:
-        if state is not None and all(_number(state, osd) is None for osd in osds):
+        if state is None or all(_number(state, osd) is None for osd in osds):
             raise Conflict(f"{names(osds)} on disk {show(found)} was never made: swap the disk, then rackseed plan")
         return osds
     shared = [

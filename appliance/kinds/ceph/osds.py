@@ -54,9 +54,10 @@ def release(draft: Draft) -> None:
 
 
 def locate(draft: Draft, old: OsdLayout, after: tuple[str, ...], new: OsdLayout | None = None) -> None:
-    """The lamp of the old disk's slot: on while somebody has to find it, off when ``new`` has taken its place."""
+    """The lamp of the old disk's slot: on while somebody has to find it, off when ``new`` has taken its place. Once for a
+    disk that carries several OSDs."""
     host = draft.hosts.get(old.machine)
-    if host is not None and f"ceph-locate/osd.{old.number}" not in (step.key for step in draft.made):
+    if host is not None and old.part == 0:
         args = draft.args(CephVerb.LOCATE, host=host, daemon=str(old.number), old=old, osd=new)
         draft.add(f"ceph-locate/osd.{old.number}", old.machine, args, after)
 

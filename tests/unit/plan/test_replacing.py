@@ -3,6 +3,7 @@ with the same number; the old disk is never touched again."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from agent.wire import Content, Disk, Signature
 from appliance.kinds import ceph as kind
-from appliance.model.ceph import CephLayout, OsdLayout
+from appliance.model.ceph import CephLayout, DeviceFilter, DriveGroup, OsdLayout
 from appliance.model.observed import Observed, Replacement
 from appliance.model.plan import DiskChoice, DiskFate, Plan, WaitReason
 from appliance.model.site import EraseGrant
@@ -249,6 +250,33 @@ def test_the_slot_on_the_db_device_is_kept_and_used_again() -> None:
         }
         after = life.plan()
         assert (keys(after), after.waits) == ([], ()), life.text(after)
+
+
+def test_a_disk_of_two_osds_lets_both_go(storage: Storage) -> None:
+    """One lamp, one new disk, both numbers."""
+    assert storage.site.ceph is not None
+    two = DriveGroup(name="two", data=DeviceFilter(rotational=False, size="1TB:"), osds_per_device=2)
+    split = copy.copy(storage)
+    split.site = replace(storage.site, ceph=replace(storage.site.ceph, groups=(two,)))
+    split.first = make(split.site, split.before)
+    split.seen = fleet.accepted(split.first, split.before)
+    split.second = make(split.site, split.seen, split.first)
+    life = Life(split)
+    old = next(osd for osd in life.layout.osds if osd.part == 1)
+    both = sorted(osd.number for osd in life.layout.osds if osd.data == old.data and osd.machine == old.machine)
+    assert len(both) == 2
+    life.want(old)
+    made = life.plan()
+    assert sorted(k for k in keys(made) if k.startswith("ceph-destroy/")) == [f"ceph-destroy/osd.{n}" for n in both]
+    assert len([k for k in keys(made) if k.startswith("ceph-locate/")]) == 1
+    life.go(made)
+    assert reasons(life.plan()) == [WaitReason.NEW_DISK] * 2
+    serial = life.insert(old)
+    life.go(life.plan())
+    made_on = [osd for osd in life.layout.osds if osd.data.serial == serial]
+    assert sorted(osd.number for osd in made_on) == both
+    assert sorted(osd.part for osd in made_on) == [0, 1]
+    assert life.plan().changes is False
 
 
 def test_one_that_is_down_is_only_waited_for(life: Life) -> None:
