@@ -229,6 +229,7 @@ class _Machine:
         refused = {osd.position for osd in host.new}
         refused |= {slot.position for osd in host.new for slot in (osd.db, osd.wal) if slot.position is not None}
         refused -= {where for one in host.standing for where in (one.data, one.db, one.wal) if where is not None}
+        refused -= {place.position for place in host.shared}
         for position in refused:
             host.roles[position] = ""
             host.whys[position] = f"it would be used: {wanted.text}"
