@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from agent.wire import Disk
 from appliance.model.ceph import DiskRef
+from appliance.model.observed import Replacement
 from appliance.model.plan import DiskChoice
 from hwprofiles.normal import serial_key
 
-AnyDisk = Disk | DiskRef | DiskChoice
+AnyDisk = Disk | DiskRef | DiskChoice | Replacement
 DiskKey = tuple[str, str, str]
 """Machine, comparable serial, WWN in lower case: which disk of the site."""
 

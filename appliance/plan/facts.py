@@ -11,14 +11,13 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import zip_longest
 
-from agent.wire import Disk
-from appliance.model.ceph import CephLayout, DiskRef, OsdLayout
+from appliance.model.ceph import CephLayout, OsdLayout
 from appliance.model.machine import Phase
 from appliance.model.observed import Observed, ObservedMachine, Replacement
-from appliance.model.plan import Desired, DiskChoice, DiskFate, Fact, Step
+from appliance.model.plan import Desired, DiskFate, Fact, Step
 from appliance.plan import cephsteps
 from appliance.plan.bound import Bound, pieces
-from appliance.plan.diskkey import label
+from appliance.plan.diskkey import AnyDisk, label
 from hwprofiles.normal import serial_key
 
 REPLACING = "replacing/"
@@ -67,11 +66,11 @@ def replacing_facts(found: Iterable[Replacement], standing: CephLayout | None) -
     """Which disks of the accepted layout's OSDs people want replaced. It stays true when it was done: a plan that failed
     afterwards goes on."""
     osds = {(osd.machine, disk_key(osd.data)) for osd in standing.osds} if standing and found else frozenset()
-    names = {(one.machine, f"{serial_key(one.serial)}/{one.wwn.lower()}") for one in found if not one.done}
+    names = {(one.machine, disk_key(one)) for one in found if not one.done}
     return [Fact(name=f"{who}/{REPLACING}{key}", value=WANTED) for who, key in sorted(osds & names)]
 
 
-def disk_key(disk: Disk | DiskRef | DiskChoice) -> str:
+def disk_key(disk: AnyDisk) -> str:
     """Serial and WWN, the identity of a disk inside its machine."""
     serial, wwn = label(disk)
     return f"{serial}/{wwn}"
@@ -91,7 +90,7 @@ def recompute(facts: Sequence[Fact], observed: Observed) -> dict[str, str]:
         if head in machines:
             now |= {fact.name: fact.value for fact in machine_facts(machines[head], keys)}
     for one in observed.replacing:
-        now[f"{one.machine}/{REPLACING}{serial_key(one.serial)}/{one.wwn.lower()}"] = WANTED
+        now[f"{one.machine}/{REPLACING}{disk_key(one)}"] = WANTED
     now |= {fact.name: fact.value for fact in image_facts(observed, (name for name, _ in observed.images))}
     return {fact.name: now.get(fact.name, "") for fact in facts}
 

@@ -9,8 +9,8 @@ from appliance.kinds import ceph as kind
 from appliance.model.ceph import CephLayout, DiskRef, OsdLayout
 from appliance.model.cephstate import CephState
 from appliance.model.observed import Replacement
+from appliance.plan.diskkey import label
 from appliance.plan.verdict import Identity
-from hwprofiles.normal import serial_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,15 +36,13 @@ NOTHING = Replacing()
 
 def ref_identity(disk: DiskRef) -> Identity:
     """A planned disk as `verdict.identity` gives a seen one."""
-    return serial_key(disk.serial), disk.wwn.lower(), disk.size
+    return *label(disk), disk.size
 
 
 def replacing(found: Iterable[Replacement], standing: CephLayout | None, state: CephState | None) -> Replacing:
     """What holds for OSDs of the accepted layout. Disks are taken in the order of their OSDs' numbers: each may leave only
     when it may together with those before it."""
-    wanted = frozenset(
-        (one.machine, (serial_key(one.serial), one.wwn.lower(), one.size)) for one in found if not one.done
-    )
+    wanted = frozenset((one.machine, (*label(one), one.size)) for one in found if not one.done)
     if not wanted or standing is None:
         return NOTHING
     known = state if state is not None and state.fsid == standing.fsid else None

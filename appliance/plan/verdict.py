@@ -116,21 +116,11 @@ def _verdict(machine: ObservedMachine, disk: Disk, key: Identity, claimed: Claim
     found = device_findings(disk)
     protected = key[0] in claimed.protected
     replaced = key in claimed.replaced
-    out = (
-        Finding.REPLACED
-        if replaced
-        else found[0]
-        if found
-        else Finding.TWIN
-        if twin
-        else Finding.PROTECTED
-        if protected
-        else None
-    )
+    out = found[0] if found else Finding.TWIN if twin else Finding.PROTECTED if protected else None
     return Verdict(
         disk=disk,
         identity=key,
-        out=out,
+        out=Finding.REPLACED if replaced else out,
         protected=protected,
         free_because="" if replaced else _free_because(machine, disk, key[0], claimed),
     )
