@@ -28,15 +28,14 @@ class Install:
 
     def done(self, run: Run) -> bool:
         with run.tools.store.read() as connection:
-            permit = permits.of_step(connection, run.row.plan, run.row.key)
-        # A permit that was spent before this step began belongs to an earlier run of the same plan.
-        return permit is not None and permit.spent is not None and permit.spent >= (run.row.started or 0.0)
+            return _spent(connection, run)
 
     def apply(self, run: Run) -> None:
         with run.tools.store.write() as connection:
             run.guard(connection)
             machine = _machine(connection, run)
-            if self._came_up(connection, run):
+            # The agent's last word may have come since `done` was asked: an order now would install the machine once more.
+            if _spent(connection, run) or self._came_up(connection, run):
                 return
             earlier = [
                 order
@@ -92,6 +91,12 @@ class Install:
         if found.machine.phase is Phase.DEPLOYING:
             lifecycle.advance(connection, row.machine, MachineEvent.INSTALL_FAILED, at=now, why=failure.text)
         lifecycle.set_trouble(connection, row.machine, failure.kind, failure.text, at=now, step=row.key)
+
+
+def _spent(connection: Connection, run: Run) -> bool:
+    """A permit that was spent before this step began belongs to an earlier run of the same plan."""
+    permit = permits.of_step(connection, run.row.plan, run.row.key)
+    return permit is not None and permit.spent is not None and permit.spent >= (run.row.started or 0.0)
 
 
 def _machine(connection: Connection, run: Run) -> Machine:

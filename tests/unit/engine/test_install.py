@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from agent.wire import CertificateRequest, Environment, PermitClaim, Poll, ProgressState, encode
+from appliance.engine.registry import Run
 from appliance.engine.settlement import withdraw
+from appliance.engine.steps.install import Install
 from appliance.model.machine import MachineEvent, Phase, Policy, TroubleKind
 from appliance.operations import orders as operation
 from appliance.operations.errors import Conflict, Invalid, NotFound, NotSignedIn
@@ -63,6 +65,30 @@ def test_from_ready_to_deployed(world: World) -> None:
         row = machines.get(connection, machine)
         assert row is not None
         assert row.installed_by == "p" * 64
+        assert permits.open_of_machine(connection, machine) is None
+
+
+def test_a_last_word_that_comes_between_two_looks_starts_no_second_install(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen on a busy computer: a machine that had just been installed was sent to install once more."""
+    machine = started(world)
+    order = world.order(machine, "n1")
+    assert order is not None
+    world.claim(machine, order, "n1")
+    done = Install.done
+
+    def and_then_it_is(self: Install, run: Run) -> bool:
+        seen = done(self, run)
+        world.tell(machine, order, DONE, stage="boot-order", fraction=1.0)
+        return seen
+
+    monkeypatch.setattr(Install, "done", and_then_it_is)
+    world.clock.advance(3)
+    world.turn()
+    assert world.step(f"install/{machine}").state == "done"
+    with world.store.read() as connection:
+        assert len(orders.of_step(connection, "p" * 64, f"install/{machine}")) == 1
         assert permits.open_of_machine(connection, machine) is None
 
 
