@@ -11,6 +11,7 @@ from appliance.kinds.ceph.there import (
     known,
     live,
     manager_pool_right,
+    missed,
     misweighed,
     noted,
     osd_runs,
@@ -96,9 +97,9 @@ def _settle(args: CephArgs, state: CephState) -> bool:
 
 
 def _out(args: CephArgs, state: CephState) -> bool:
-    """Empty; or no longer there."""
+    """Empty; or no longer there. One that is down has no PGs either, whatever lies on it."""
     found = live(state, osd_uuid(args.fsid, args.old)) if args.old else None
-    return found is None or drained(found)
+    return found is None or (drained(found) and not missed(found, state))
 
 
 def _freed(args: CephArgs, state: CephState) -> bool:

@@ -8,7 +8,7 @@ from appliance.kinds.ceph.capacity import drain_seconds, no_space
 from appliance.kinds.ceph.keys import of_daemon
 from appliance.kinds.ceph.names import osd_uuid
 from appliance.kinds.ceph.orders import Act, Wait, addresses, answering, ask, folder_grants, slot_grants
-from appliance.kinds.ceph.there import all_active, drained, live, runs
+from appliance.kinds.ceph.there import all_active, drained, live, missed, runs
 from appliance.model.ceph import CephArgs, CephVerb, OsdLayout
 from appliance.model.cephstate import CephState, OsdState
 
@@ -26,6 +26,11 @@ def out(args: CephArgs, state: CephState | None) -> Act | Wait:
         return ask(args, state, (*_note(args, found), commands.command("osd out", ids=[str(found.number)])))
     if found.pgs is None:
         return Wait(text=f"whether {name} is empty is not known: wait until a manager answers")
+    if missed(found, state):
+        text = (
+            f"{name} is down, not empty: PGs are not clean without it. Its drain goes on when {found.host} runs again"
+        )
+        return Wait(text=f"{text}; if it never will, when the others have made the copies")
     minutes = round(drain_seconds(state, (found,)) / 60)
     when = f"in about {minutes} min" if minutes else "within a minute"
     return Wait(text=f"{name} still holds {found.pgs} PGs; empty {when}")
@@ -42,6 +47,8 @@ def free(args: CephArgs, state: CephState | None) -> Act | Wait:
         return Wait(text=f"{name} runs and still holds data: it is drained first")
     if not drained(found) and not all_active(state):
         return Wait(text=f"{name} is down and some PGs can't be used without it: bring it back, or what else is down")
+    if drained(found) and missed(found, state):
+        return Wait(text=f"{name} is stopped and PGs are not clean: it is removed when they are")
     if found.up:
         return _stop(args, state, found)
     word = "destroy" if args.verb is CephVerb.DESTROY else "purge"

@@ -91,6 +91,12 @@ def drained(osd: OsdState) -> bool:
     return not osd.in_ and osd.pgs == 0
 
 
+def missed(osd: OsdState, state: CephState) -> bool:
+    """Whether an OSD that is down may hold what is nowhere else in enough copies: no placement group is counted as its own
+    then, so only all of them being clean without it says that it is empty."""
+    return not osd.up and not all(_clean(name) for name, count in state.pgs if count)
+
+
 def all_active(state: CephState) -> bool:
     """Whether clients can use everything: no placement group is down, incomplete, stale or waiting for copies."""
     bad = {"down", "incomplete", "stale", "unknown", "peering", "inconsistent"}

@@ -106,6 +106,26 @@ def test_a_drain_says_how_long_it_takes() -> None:
     assert told == Wait(text="osd.8 still holds 40 PGs; empty in about 1 min")
 
 
+def test_an_osd_that_went_down_while_it_was_drained_is_not_taken_for_empty() -> None:
+    """Its machine lost its power: nothing is counted as its own then, and what it holds may be missing elsewhere."""
+    fake, steps = leaving()
+    assert fake.state is not None
+    down = tuple(
+        replace(osd, in_=False, up=False, pgs=0, used=0) if osd.number == 8 else osd for osd in fake.state.osds
+    )
+    cut = replace(fake.state, osds=down, pgs=(("active+clean", 30), ("active+undersized+degraded", 10)))
+    out, purge = only(steps, "ceph-out/osd.8"), only(steps, "ceph-purge/osd.8")
+    assert not kind.done(out, cut)
+    told = kind.act(out, cut)
+    assert isinstance(told, Wait) and "osd.8 is down, not empty" in told.text and "h5 runs again" in told.text
+    stopped = kind.act(purge, cut)
+    assert isinstance(stopped, Wait) and "removed when they are" in stopped.text
+    elsewhere = replace(cut, pgs=(("active+clean", 40),))
+    assert kind.done(out, elsewhere)
+    gone = kind.act(purge, elsewhere)
+    assert isinstance(gone, Act) and '"force": false' in gone.order.commands[-1].command
+
+
 def test_an_osd_that_runs_and_holds_data_is_not_stopped() -> None:
     fake, steps = leaving()
     told = kind.act(only(steps, "ceph-purge/osd.8"), fake.state)
