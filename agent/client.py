@@ -46,6 +46,11 @@ class AgentClient:
 
     http: Http
 
+    def rest(self) -> None:
+        """Nothing is asked for a while: no connection stays."""
+        if self.http.kept is not None:
+            self.http.kept.close()
+
     def report(self, report: wire.Report) -> wire.ReportReply:
         return _decoded(wire.ReportReply, self.http.request("POST", "/agent/v1/report", encode(report)))
 

@@ -60,6 +60,7 @@ def live_installed(configuration: Path, console: Console, patience: Patience) ->
         actions=InstalledActions(),
         permit=running_permit(probe.tree),
         fresh=Changes().fresh,
+        keeps=True,
     )
     try:
         run_installed(session, configuration)

@@ -14,7 +14,7 @@ from agent.console import Console
 from agent.document import WireError, decode
 from agent.enrolment import Credentials, Enrolment
 from agent.errors import RefusedError, TransportError, UnauthorisedError
-from agent.http import Http
+from agent.http import KEEP_SECONDS, Http, Kept
 from agent.orders import Gate
 from agent.patience import Patience
 from agent.tls import mutual_context, read_secret, server_context
@@ -47,7 +47,8 @@ def read_site(path: Path, console: Console, patience: Patience) -> SiteBundle:
 @dataclass(slots=True, kw_only=True)
 class Session:
     """What both environments share: report, poll, work. ``inspect`` takes an inventory, ``permit`` is the install permit
-    that the running system carries, ``fresh`` says that the inventory has something new worth an early report."""
+    that the running system carries, ``fresh`` says that the inventory has something new worth an early report, ``keeps``
+    that a connection may stay open while there is work."""
 
     site: SiteBundle
     console: Console
@@ -57,6 +58,7 @@ class Session:
     nonce: str = field(default_factory=new_nonce)
     permit: str = ""
     fresh: Callable[[], bool] = lambda: False
+    keeps: bool = False
     offset: float = 0.0
     gate: Gate | None = None
 
@@ -81,7 +83,8 @@ class Session:
     def serve(self, credentials: Credentials, *, check_dates: bool = True) -> NoReturn:
         """Report, then poll and work. Raises `UnauthorisedError` when the certificate is not accepted (any more)."""
         context = mutual_context(self.site.ca, credentials.certificate, credentials.key, check_dates=check_dates)
-        client = AgentClient(http=Http(base_url=self.site.agent_url, context=context))
+        kept = Kept() if self.keeps else None
+        client = AgentClient(http=Http(base_url=self.site.agent_url, context=context, kept=kept))
         self.gate = self.gate or Gate(machine=credentials.machine, nonce=self.nonce)
         self.gate.machine = credentials.machine or self.gate.machine
         worker = Worker(
@@ -92,6 +95,12 @@ class Session:
             patience=self.patience,
             actions=self.actions,
         )
+        try:
+            self._serve(client, worker)
+        finally:
+            client.rest()
+
+    def _serve(self, client: AgentClient, worker: Worker) -> NoReturn:
         due = 0.0
         while True:
             try:
@@ -106,6 +115,8 @@ class Session:
                 continue
             if poll.order is not None:
                 worker.work(poll.order)
+            if poll.interval > KEEP_SECONDS / 2:
+                client.rest()
             self.patience.interval(poll.interval)
 
     def _report(self, client: AgentClient) -> float:
