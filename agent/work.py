@@ -79,7 +79,8 @@ class Worker:
             reporter.deliver(done)
             return
         self.console.line(f"order={order.id} step={order.step} kind={order.kind} why=signed for this boot")
-        last = self._perform(order, reporter)
+        with reporter.beating():
+            last = self._perform(order, reporter)
         self.gate.finished[order.id] = last
         self.console.line(f"order={order.id} {last.state}: {last.message}")
         if reporter.deliver(last) and last.state is wire.ProgressState.DONE and order.kind in REBOOTS:
