@@ -34,10 +34,12 @@ class DoorState(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoorResult:
     """How a step's order went. ``message`` is for people: progress while it runs, the reason when it failed. ``answers`` are
-    those of the commands of an ``ask``, in their order."""
+    those of the commands of an ``ask``, in their order. ``silence`` is not empty while the machine, which was told, is not
+    heard of: why probably, and what to do."""
 
     state: DoorState
     message: str = ""
+    silence: str = ""
     answers: tuple[MonAnswer, ...] = ()
 
 

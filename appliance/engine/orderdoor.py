@@ -19,6 +19,7 @@ from appliance.effects.authority import Authority
 from appliance.effects.cephdoor import DoorError, DoorResult, DoorState
 from appliance.effects.clock import Clock
 from appliance.engine.orders import ASK, MEASURE, MEASURE_SECONDS, OrderError, issue_ceph, obstacle, withdrawn
+from appliance.engine.silence import silence
 from appliance.kinds import ceph as kind
 from appliance.model.ceph import CephVerb
 from appliance.model.cephstate import CephState
@@ -113,18 +114,30 @@ class OrderDoor:
             if row is None:
                 return DoorResult(state=DoorState.NONE)
             message = row.message
-            if row.state is OrderState.OPEN:
-                message = self._unfetched(connection, row)
-        return DoorResult(state=_STATES[row.state], message=message, answers=row.answers)
+            silence = self._silence(connection, row) if row.state in ACTIVE else ""
+            if row.state is OrderState.OPEN or (row.state is OrderState.RUNNING and not message):
+                message = self._told(connection, row)
+        return DoorResult(state=_STATES[row.state], message=message, silence=silence, answers=row.answers)
 
-    def _unfetched(self, connection: Connection, row: OrderRow) -> str:
+    def _told(self, connection: Connection, row: OrderRow) -> str:
+        found = machines.get(connection, row.machine)
+        return f"{found.machine.name or row.machine} was told" if found else ""
+
+    def _silence(self, connection: Connection, row: OrderRow) -> str:
+        """Of a machine that was told something and says nothing any more, in words; by the minute, so that it is not another
+        text at every look."""
         found = machines.get(connection, row.machine)
         if found is None:
             return ""
-        name, silence = found.machine.name or row.machine, self.clock.now() - found.machine.last_contact
-        if silence > CONTACT_SECONDS:
-            return f"{name} was not heard of for {silence:.0f} s: look at its console, or power-cycle it"
-        return f"{name} was told"
+        now = self.clock.now()
+        silent = silence(connection, found.machine, now=now)
+        if silent is None:
+            return ""
+        minutes = max(1, int((now - silent.since) // 60))
+        return (
+            f"{found.machine.name or row.machine} says nothing for {minutes} min, since {silent.after}: {silent.cause}; "
+            f"{silent.action}"
+        )
 
     # ------------------------------------------------------------ questions
 

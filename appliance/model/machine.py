@@ -66,6 +66,7 @@ class TroubleKind(StrEnum):
     INSTALL_REFUSED = "install-refused"
     BOOT = "boot"
     CLOCK = "clock"
+    SILENT = "silent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -147,6 +147,30 @@ _CAUSES = {
 }
 
 
+INSTALLED = frozenset({Phase.DEPLOYED, Phase.MEMBER, Phase.LEAVING})
+"""Phases in which the machine's own system is to be heard of all the time."""
+IDLE_SECONDS, WORKING_SECONDS, STARTING_SECONDS = 90.0, 60.0, 300.0
+"""So long nothing may come of an installed system, which asks for orders four times a minute and whose contacts are written
+down every 20 s; of a machine that works on an order, which says every 10 s that it does; of one that boots from its disk."""
+
+
+def silent_step(machine: Machine, heard: float, doing: str, now: float, *, boots: bool = False) -> Missing | None:
+    """The next word of a machine that says nothing any more, None while nothing is wrong. ``heard`` is when it was heard of
+    last, ``doing`` the order that it then worked on (empty: none); or it boots."""
+    limit = STARTING_SECONDS if boots else WORKING_SECONDS if doing else IDLE_SECONDS
+    if now - heard <= limit or not (doing or machine.phase in INSTALLED):
+        return None
+    return Missing(
+        step="its next word",
+        after="its boot" if boots else doing or "its last word",
+        since=heard,
+        deadline=heard + limit,
+        cause="it has no power or no network, or it hangs",
+        action="look at its console, then power-cycle it"
+        + ("; what it was told goes on when it is back" if doing else ""),
+    )
+
+
 def limit_of(phase: Phase, own: float | None = None) -> float | None:
     """Seconds that a machine may stay in a phase; ``own`` is its profile's value. None for resting places."""
     usual = DEADLINE_SECONDS.get(phase)

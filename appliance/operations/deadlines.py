@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
+from appliance.engine.silence import silence
 from appliance.model.machine import NEXT_ACTION, Phase, TroubleKind
 from appliance.model.missing import BOOT_KINDS, limit_of
 from appliance.operations.context import Appliance
@@ -14,11 +15,11 @@ from appliance.store.machines import MachineRow
 FORGET_SECONDS = 3600.0
 """A boot that stopped longer ago than this was probably switched off: no new trouble for it."""
 
-OURS = (TroubleKind.DEADLINE, TroubleKind.BOOT)
+OURS = (TroubleKind.DEADLINE, TroubleKind.BOOT, TroubleKind.SILENT)
 
 
 def check(app: Appliance) -> int:
-    """Set and clear the troubles ``deadline`` and ``boot``; returns how many were set. One short transaction each."""
+    """Set and clear the troubles ``silent``, ``deadline`` and ``boot``; returns how many. One short transaction each."""
     with app.store.read() as connection:
         late = [row.id for row in machines.everything(connection) if _verdict(app, connection, row)]
     changed = 0
@@ -36,18 +37,23 @@ def _verdict(app: Appliance, connection: Connection, row: MachineRow) -> tuple[T
     machine, now = row.machine, app.clock.now()
     if machine.phase is Phase.RETIRED or (machine.trouble and machine.trouble.kind not in OURS):
         return None
+    was = machine.trouble.kind if machine.trouble else None
     wanted: tuple[TroubleKind | None, str] = (None, "it went on")
+    if was is TroubleKind.SILENT:
+        wanted = (None, "it is heard of again")
     profile = next((p for p in app.profiles if p.name == machine.profile), None)
     limit = limit_of(machine.phase, profile.deadline(machine.phase) if profile else None)
-    missing = missing_of(app, connection, row)
+    missing, silent = missing_of(app, connection, row), silence(connection, machine, now=now)
     if missing and missing.after in BOOT_KINDS and missing.overdue(now) and _boots(missing.since, row, now):
         text = f"after {missing.after}, {missing.step} did not come: {missing.cause}; {missing.action}"
         wanted = (TroubleKind.BOOT, text)
+    elif silent is not None:
+        text = f"nothing was heard of it since {silent.after}: {silent.cause}; {silent.action}"
+        wanted = (TroubleKind.SILENT, text)
     elif limit is not None and now > machine.phase_since + limit:
         action = NEXT_ACTION[machine.phase].replace("MACHINE", machine.id)
         wanted = (TroubleKind.DEADLINE, f"{machine.phase} for longer than {limit / 60:.0f} minutes: {action}")
-    current = machine.trouble.kind if machine.trouble else None
-    return None if wanted[0] is current else wanted
+    return None if wanted[0] is was else wanted
 
 
 def _boots(since: float, row: MachineRow, now: float) -> bool:

@@ -129,6 +129,7 @@ def progress(app: Appliance, machine_id: str, progress: Progress) -> None:
     """
     with app.store.write() as connection:
         order = _order(connection, machine_id, progress.order)
+        _touch(app, connection, machine_id)
         if order.state is OrderState.VOID or progress.fence != order.fence:
             if progress.state in (ProgressState.RUNNING, ProgressState.DONE):
                 raise Conflict(f"order {order.fence} was withdrawn: stop, and ask for the order that holds now")
@@ -166,6 +167,13 @@ def progress(app: Appliance, machine_id: str, progress: Progress) -> None:
             events.add(connection, at=now, machine=machine_id, kind=Happening.PROGRESS, text=text, data=data)
     if over:
         log.info("machine=%s step=%s why=agent says %s: %s", machine_id, order.step, state, progress.message)
+
+
+def _touch(app: Appliance, connection: Connection, machine_id: str) -> None:
+    """A machine that works on a long order does not poll; what it tells is a contact, too."""
+    row, now = machines.get(connection, machine_id), app.clock.now()
+    if row is not None and now - row.machine.last_contact > TOUCH_SECONDS:
+        machines.touch(connection, machine_id, at=now)
 
 
 def _answered(app: Appliance, connection: Connection, order: OrderRow, progress: Progress) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from appliance.model.missing import Happened, Missing, missing_step
+from appliance.engine.silence import silence
+from appliance.model.missing import BOOT_KINDS, Happened, Missing, missing_step
 from appliance.operations.context import Actor, Appliance, Role
 from appliance.operations.machines import MachineView, find, view
 from appliance.store import events
@@ -58,11 +59,14 @@ def timeline(app: Appliance, actor: Actor, key: str, limit: int = ENTRIES) -> Ti
 
 
 def missing_of(app: Appliance, connection: Connection, row: MachineRow) -> Missing | None:
-    """The step that should come next for a machine."""
+    """The step that should come next for a machine: the next word of one that says nothing any more, unless it boots."""
     recent = events.of_machine(connection, row.id, 50)
     happened = [Happened(at=event.at, kind=event.kind, detail=_detail(event)) for event in recent]
     profile = next((p for p in app.profiles if p.name == row.machine.profile), None)
-    return missing_step(row.machine, happened, profile.deadline(row.machine.phase) if profile else None)
+    found = missing_step(row.machine, happened, profile.deadline(row.machine.phase) if profile else None)
+    silent = silence(connection, row.machine, now=app.clock.now())
+    boots = found is not None and found.after in BOOT_KINDS and silent is not None and found.since > silent.since
+    return found if silent is None or boots else silent
 
 
 def _detail(event: EventRow) -> str:

@@ -17,7 +17,7 @@ from appliance.store.events import Happening
 
 log = logging.getLogger(__name__)
 
-CLEARED_BY_MOVING = frozenset({TroubleKind.DEADLINE, TroubleKind.BOOT})
+CLEARED_BY_MOVING = frozenset({TroubleKind.DEADLINE, TroubleKind.BOOT, TroubleKind.SILENT})
 """Troubles that are over when the machine moves on to another phase."""
 
 

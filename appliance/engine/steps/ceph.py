@@ -26,8 +26,8 @@ from appliance.model.machine import TroubleKind
 from appliance.model.plan import Step
 from appliance.store import lifecycle, machines, orders
 
-AGAIN_SECONDS = 20.0
-"""After an order was carried out, its effect may take so long; then the machine is told again."""
+AGAIN_SECONDS = 60.0
+"""After an order was carried out, its effect may take so long (a manager loads modules); then the machine is told again."""
 BLIND_SECONDS = 90.0
 """After so long without an answer from Ceph we act as if it had no monitor: perhaps ours has to be started again."""
 
@@ -72,13 +72,15 @@ class Ceph:
         if isinstance(what, Wait):
             say(run, "waiting", what.text)
         else:
-            _tell(run, memo, what, now)
+            _tell(run, memo, what, now if state is None else state.at)
 
     def _listen(self, run: Run, memo: Memo) -> None:
         result = run.tools.ceph.result(run.row.plan, run.row.key)
         if result.state is not DoorState.RUNNING:
             osd = run.row.step.ceph is not None and run.row.step.ceph.osd is not None
             ended(run, memo, result, TroubleKind.DISKS if osd else TroubleKind.STEP_FAILED)
+        elif result.silence:
+            say(run, "silent", result.silence)
         elif "fraction" not in run.row.progress:  # else the machine itself has said more
             say(run, "ordered", result.message)
 
@@ -96,10 +98,11 @@ class Ceph:
             lifecycle.set_trouble(connection, row.machine, failure.kind, failure.text, at=now, step=row.key)
 
 
-def _tell(run: Run, memo: Memo, what: Act, now: float) -> None:
-    """Give the order. It is written down before: whatever happens then, its end is looked for."""
+def _tell(run: Run, memo: Memo, what: Act, seen: float) -> None:
+    """Give the order. It is written down before: whatever happens then, its end is looked for. The same order is only given
+    again when its effect was still missing at the time ``seen``, long after it ended."""
     digest = hashlib.sha256(what.machine.encode() + b"\n" + encode(what.order)).hexdigest()[:16]
-    if memo.well and digest == memo.told and now < memo.since + AGAIN_SECONDS:
+    if memo.well and digest == memo.told and seen < memo.since + AGAIN_SECONDS:
         say(run, "effect", "the order was carried out; waits for its effect")
         return
     other = reserve(run, replace(memo, told=digest, machine=what.machine, open=True, well=False))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from agent import wire
+from agent import progress, wire
 from agent.act import ceph
 from agent.act.actions import InstalledActions
 from agent.client import AgentClient
@@ -83,6 +84,27 @@ def test_it_is_answered_and_nothing_reboots(authority: Authority, monkeypatch: p
     assert actions.reboots == 0
     at_work.work(signed(authority))  # the same order again is answered, not done again
     assert len(asked) == 1 and http.last.answers == ANSWERS and actions.reboots == 0
+
+
+def test_a_machine_that_works_long_says_that_it_does(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    http = FakeHttp()
+    beats = threading.Event()
+
+    def perform(order: wire.CephOrder, machine: str, plan: str, *rest: Any) -> Any:
+        rest[3]("mkfs", 0.6, "making osd.3")
+        while len(http.sent) < 4:
+            assert not beats.wait(0.01)
+        return "made", ()
+
+    monkeypatch.setattr(ceph, "perform", perform)
+    monkeypatch.setattr(progress, "BEAT", 0.01)
+    worker(authority, http, Rebooting()).work(signed(authority))
+    said = [wire.decode(wire.Progress, body) for _, _, body in http.sent]
+    assert {(one.stage, one.fraction, one.message, one.state) for one in said[:-1]} == {
+        ("mkfs", 0.6, "making osd.3", wire.ProgressState.RUNNING)
+    }
+    assert said[-1].state is wire.ProgressState.DONE
+    assert threading.active_count() == len([one for one in threading.enumerate() if not one.name.startswith("beat ")])
 
 
 @pytest.mark.parametrize(

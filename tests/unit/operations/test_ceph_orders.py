@@ -13,8 +13,10 @@ from agent.wire import Environment, Order, ProgressState
 from appliance.engine.orderdoor import OrderDoor
 from appliance.engine.orders import ASK, secret_names
 from appliance.kinds import ceph
-from appliance.model.machine import Phase, Policy
+from appliance.model.machine import Phase, Policy, TroubleKind
+from appliance.operations import deadlines, timeline
 from appliance.operations import orders as operation
+from appliance.operations.context import SYSTEM
 from appliance.operations.errors import Conflict, NotFound, Unavailable
 from appliance.operations.secrets import secret_for
 from appliance.store import audit, cephstates, events, machines, orders, schema, secrets
@@ -204,6 +206,47 @@ def test_a_machine_that_lost_power_is_told_again_and_goes_on(world: CephWorld, a
         agents.tell(machine, order, ProgressState.DONE)
     assert agents.run() == "done"
     assert len(world.sim.made) == len(set(world.sim.made))
+
+
+def test_a_machine_without_power_is_named_and_its_step_says_whom_it_waits_for(world: CephWorld, agents: Agents) -> None:
+    machine, order = told(agents, "ceph-osd")
+    agents.tell(machine, order, ProgressState.RUNNING, stage="mkfs", fraction=0.6)
+    agents.off.add(machine)
+    name = world.world.machine(machine).name
+    for _ in range(100):
+        agents.run(1)
+        deadlines.check(world.app)
+    trouble = world.world.machine(machine).trouble
+    assert trouble is not None
+    assert trouble.kind is TroubleKind.SILENT
+    assert f"since mkfs of {order.step}" in trouble.text
+    assert "power-cycle it" in trouble.text
+    said = world.step(order.step).progress
+    assert said["stage"] == "silent"
+    assert said["message"].startswith(f"{name} says nothing for 1 min, since mkfs of {order.step}: it has no power")
+    seen = timeline.timeline(world.app, SYSTEM, machine)
+    assert seen.missing is not None
+    assert (seen.missing.step, seen.overdue) == ("its next word", True)
+    others = [one for one in world.ids.values() if one != machine]
+    assert all(world.world.machine(one).trouble is None for one in others)
+    agents.off.clear()
+    agents.nonces[machine] = "after-the-cut"
+    world.boot(machine, "after-the-cut")
+    agents.turn()
+    deadlines.check(world.app)
+    assert world.world.machine(machine).trouble is None
+    assert agents.run() == "done"
+
+
+def test_a_machine_that_says_again_and_again_what_it_does_is_not_silent(world: CephWorld, agents: Agents) -> None:
+    machine, order = told(agents, "ceph-osd")
+    agents.off.add(machine)
+    for _ in range(60):
+        agents.tell(machine, order, ProgressState.RUNNING, stage="mkfs", fraction=0.6)
+        agents.run(10)
+        deadlines.check(world.app)
+        assert world.world.machine(machine).trouble is None
+        assert world.step(order.step).progress["stage"] == "mkfs"
 
 
 def test_a_silent_monitor_is_not_waited_for_another_one_is_asked(world: CephWorld, agents: Agents) -> None:
