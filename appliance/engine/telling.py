@@ -20,6 +20,8 @@ from appliance.store.events import Happening
 ORDERS = 5
 """So many failed orders in a row end a step."""
 PAUSE_SECONDS, PAUSE_LIMIT = 5.0, 60.0
+RECENT_SECONDS = 30.0
+"""What was seen longer before a step began says nothing for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,15 @@ def recall(run: Run) -> Memo:
     """The memo as it is now: the row of the claim is older than what this look has written."""
     with run.tools.store.read() as connection:
         kept = steps.memo_of(connection, run.row.plan, run.row.key)
-    return Memo(**kept) if kept else Memo(since=run.row.started or 0.0)
+        return Memo(**kept) if kept else Memo(since=_since(connection, run))
+
+
+def _since(connection: Connection, run: Run) -> float:
+    """For a step that told nobody anything yet: what showed that the steps before it were done shows where it begins."""
+    started = run.row.started or 0.0
+    before = [steps.memo_of(connection, run.row.plan, key) for key in run.row.step.after]
+    ends = [Memo(**kept).since for kept in before if kept]
+    return max(*ends, started - RECENT_SECONDS) if ends else started
 
 
 def keep(run: Run, memo: Memo, told: str = "") -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from appliance.effects.cephdoor import DoorResult, DoorState
-from appliance.engine.telling import ORDERS
+from appliance.engine.registry import Run
+from appliance.engine.telling import ORDERS, RECENT_SECONDS, recall
 from appliance.kinds import ceph
 from appliance.model.machine import Phase, TroubleKind
 from appliance.store import events, plans, steps
@@ -45,6 +46,28 @@ def test_from_nothing_to_everything_that_was_planned(make: Make) -> None:
     for machine in world.ids.values():
         assert world.world.machine(machine).phase is Phase.MEMBER
         assert world.world.machine(machine).trouble is None
+
+
+def test_what_showed_the_end_of_a_step_shows_where_the_next_one_begins(make: Make) -> None:
+    """Asking costs seconds on a slow machine; not once more for every step. What is older than a while says nothing."""
+    world = make()
+    world.accept()
+    first, second = "ceph-mon/h1", "ceph-mon/h2"
+    while world.step(first).state != "done":
+        assert world.engine.run_one() or world.clock.advance(1.0) is None
+    ended = steps_memo(world, first)
+    begun = replace(world.step(second), started=world.clock.now() + 5.0)
+    assert recall(Run(row=begun, tools=world.tools)).since == ended
+    later = replace(begun, started=ended + 1000.0)
+    assert recall(Run(row=later, tools=world.tools)).since == ended + 1000.0 - RECENT_SECONDS
+    alone = replace(later, step=replace(later.step, after=()))
+    assert recall(Run(row=alone, tools=world.tools)).since == ended + 1000.0
+
+
+def steps_memo(world: CephWorld, key: str) -> float:
+    """When the last order of a step ended."""
+    with world.store.read() as connection:
+        return float(steps.memo_of(connection, "c" * 64, key)["since"])
 
 
 def test_a_machine_is_a_member_when_its_own_last_step_is_done(make: Make) -> None:
