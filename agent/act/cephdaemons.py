@@ -28,6 +28,8 @@ POLL = 0.3
 GRACE = 12.0
 """Seconds in which a daemon that fell over may be started again: Ceph's units wait 10 (RestartSec)."""
 
+UNITS = Path("/etc/systemd/system")
+
 Tell = Callable[[str, float, str], None]
 """(stage, fraction 0..1, message): also where an order that was withdrawn stops."""
 
@@ -52,13 +54,25 @@ class Systemd:
 
     def start(self, kind: str, daemon: str) -> None:
         """An OSD is enabled until the next boot only, as ceph-volume does it: then ceph-volume's unit opens its volumes
-        first and starts it. Started by itself at boot, it would fail three times, and not be started for half an hour."""
-        name = unit(kind, daemon)
-        if kind == "mgr" and cephmgr.drop_in():
+        first and starts it. Started by itself at boot, it would fail three times, and not be started for half an hour.
+
+        Units are read again (seconds on a slow machine) only for a new drop-in: what enabling links is for the next boot.
+        """
+        name, how = unit(kind, daemon), ["--runtime"] if kind == "osd" else []
+        changed = kind == "mgr" and cephmgr.drop_in()
+        if not self._enabled(kind, name):
+            run(["systemctl", "enable", "--no-reload", *how, name])
+            files.keep_links(UNITS)
+        if changed:
             run(["systemctl", "daemon-reload"])
-        run(["systemctl", "reset-failed", name], check=False)  # or StartLimitBurst refuses it
-        how = ["--runtime"] if kind == "osd" else []
-        run(["systemctl", "enable", *how, "--now", name], timeout=300)
+        if not self.running(kind, daemon):
+            run(["systemctl", "reset-failed", name], check=False)  # or StartLimitBurst refuses it
+            run(["systemctl", "start", name], timeout=300)
+
+    @staticmethod
+    def _enabled(kind: str, name: str) -> bool:
+        said = run(["systemctl", "is-enabled", name], check=False).stdout.strip()
+        return said in ({"enabled", "enabled-runtime"} if kind == "osd" else {"enabled"})
 
     def stop(self, kind: str, daemon: str) -> None:
         name = unit(kind, daemon)

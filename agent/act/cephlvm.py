@@ -12,7 +12,7 @@ from pathlib import Path
 
 from agent.act import cephfiles as files
 from agent.act import cephvolumes as lvm
-from agent.act.cephdaemons import Tell
+from agent.act.cephdaemons import UNITS, Tell
 from agent.act.cephguard import SLACK, Use
 from agent.act.cephmkfs import mkfs
 from agent.act.cephosds import Keys, Place
@@ -72,6 +72,7 @@ class Lvm:
             if place.group:
                 run(["vgchange", "--activate", "y", place.group])
         run(["ceph-volume", "lvm", "activate", str(osd.number), osd.uuid], timeout=900)
+        files.keep_links(UNITS)
 
 
 def _tag(osd: OsdOrder, fsid: str, keys: Keys, volumes: dict[Use, Volume]) -> None:

@@ -205,12 +205,14 @@ def test_units_are_debians() -> None:
 @pytest.mark.parametrize(
     ("kind", "enabled"),
     [
-        ("osd", "systemctl enable --runtime --now ceph-osd@3.service"),
-        ("mon", "systemctl enable --now ceph-mon@3.service"),
-        ("rgw", "systemctl enable --now ceph-radosgw@rgw.3.service"),
+        ("osd", "systemctl enable --no-reload --runtime ceph-osd@3.service"),
+        ("mon", "systemctl enable --no-reload ceph-mon@3.service"),
+        ("rgw", "systemctl enable --no-reload ceph-radosgw@rgw.3.service"),
     ],
 )
-def test_only_ceph_volume_starts_osds_at_boot(kind: str, enabled: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_ceph_volume_starts_osds_at_boot(
+    kind: str, enabled: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     said: list[str] = []
 
     def run(argv: list[str], **options: Any) -> Result:
@@ -218,18 +220,31 @@ def test_only_ceph_volume_starts_osds_at_boot(kind: str, enabled: str, monkeypat
         return Result(argv=tuple(argv), code=3 if "is-active" in argv else 0, stdout="", stderr="")
 
     monkeypatch.setattr(cephdaemons, "run", run)
-    systemd = cephdaemons.Systemd()
+    monkeypatch.setattr(cephdaemons, "UNITS", tmp_path)
+    systemd, name = cephdaemons.Systemd(), cephdaemons.unit(kind, "3")
     systemd.start(kind, "3")
-    assert said[-1] == enabled and "reset-failed" in said[-2]
+    assert [words for words in said if " is-" not in words] == [
+        enabled,
+        f"systemctl reset-failed {name}",
+        f"systemctl start {name}",
+    ]
     systemd.stop(kind, "3")
-    name = cephdaemons.unit(kind, "3")
     assert said[-2:] == [f"systemctl disable --runtime {name}", f"systemctl disable --now {name}"]
     assert not systemd.running(kind, "3")
 
 
 def test_the_manager_gets_its_drop_in_before_it_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     said: list[str] = []
-    monkeypatch.setattr(cephdaemons, "run", lambda argv, **options: said.append(argv[1]))
+
+    def run(argv: list[str], **options: Any) -> Result:
+        said.append(argv[1])
+        enabled = argv[1] == "is-enabled" and "enable" in said
+        return Result(
+            argv=tuple(argv), code=0 if "start" in said else 3, stdout="enabled" if enabled else "", stderr=""
+        )
+
+    monkeypatch.setattr(cephdaemons, "run", run)
+    monkeypatch.setattr(cephdaemons, "UNITS", tmp_path)
     monkeypatch.setattr(cephmgr, "needed", lambda: True)
     monkeypatch.setattr(cephmgr, "FOLDER", tmp_path / "stub")
     monkeypatch.setattr(cephmgr, "DROP_IN", tmp_path / "ceph-mgr@.service.d/50.conf")
@@ -237,8 +252,10 @@ def test_the_manager_gets_its_drop_in_before_it_starts(monkeypatch: pytest.Monke
     real = cephfiles.write
     monkeypatch.setattr(cephfiles, "write", lambda path, text, mode: real(path, text, mode=mode, owner=me))
     cephdaemons.Systemd().start("mgr", "n1")
+    once = ["is-enabled", "enable", "daemon-reload", "is-active", "reset-failed", "start"]
+    assert said == once
     cephdaemons.Systemd().start("mgr", "n1")
-    assert said == ["daemon-reload", "reset-failed", "enable", "reset-failed", "enable"]
+    assert said[len(once) :] == ["is-enabled", "is-active"], "nothing is done twice"
     assert f"Environment=PYTHONPATH={tmp_path / 'stub'}\n" in (tmp_path / "ceph-mgr@.service.d/50.conf").read_text()
     names: dict[str, Any] = {}
     exec((tmp_path / "stub/bcrypt.py").read_text(), names)  # noqa: S102 - our own stub
