@@ -1,12 +1,15 @@
-"""The one door to processes: `run` for commands that end, `Pipeline` for commands that are fed bytes."""
+"""The one door to processes: `run` for commands that end, `Pipeline` for commands that are fed bytes, `Conversation` for one
+that stays and answers line by line."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import selectors
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -195,3 +198,74 @@ class Pipeline:
             self.close()
         else:
             self._abort()
+
+
+class Conversation:
+    """A command that stays: for each line it is given it answers one. It ends when its standard input does, also when we are
+    killed; so nothing of it outlives us. What it says on standard error is lost."""
+
+    def __init__(self, argv: Sequence[str]) -> None:
+        self._argv = list(argv)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._rest = b""
+
+    def ask(self, line: bytes, *, timeout: float) -> bytes:
+        """The answer to a line (without a line break), from the command that runs or a new one. After ``timeout`` seconds
+        it is killed. Raises `CommandError`."""
+        for again in (True, False):
+            begun = self._process is not None and self._process.poll() is None
+            process = self._process if begun and self._process else self._start()
+            try:
+                assert process.stdin is not None  # noqa: S101 - opened with PIPE
+                process.stdin.write(line + b"\n")
+                process.stdin.flush()
+                return self._line(process, time.monotonic() + timeout)
+            except (BrokenPipeError, EOFError) as error:
+                self.close()
+                if not (begun and again):  # one that had stayed may have gone meanwhile; a new one may not
+                    raise CommandError(self._argv, "ended without an answer") from error
+            except BaseException:
+                self.close()
+                raise
+        raise CommandError(self._argv, "ended without an answer")
+
+    def close(self) -> None:
+        """Kill it. The next `ask` starts it anew."""
+        process, self._process, self._rest = self._process, None, b""
+        if process is None:
+            return
+        _kill(process)
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+        process.wait()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self.close()
+        try:
+            self._process = subprocess.Popen(
+                self._argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=environment(),
+                process_group=0,
+            )
+        except OSError as error:
+            raise CommandError(self._argv, f"could not be started: {error.strerror}") from error
+        return self._process
+
+    def _line(self, process: subprocess.Popen[bytes], end: float) -> bytes:
+        assert process.stdout is not None  # noqa: S101 - opened with PIPE
+        with selectors.DefaultSelector() as ready:
+            ready.register(process.stdout, selectors.EVENT_READ)
+            while b"\n" not in self._rest:
+                if not ready.select(max(0.0, end - time.monotonic())):
+                    raise CommandError(self._argv, "did not answer in time")
+                data = os.read(process.stdout.fileno(), 1 << 16)
+                if not data:
+                    raise EOFError
+                self._rest += data
+        line, _, self._rest = self._rest.partition(b"\n")
+        return line

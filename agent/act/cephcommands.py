@@ -9,7 +9,7 @@ from typing import Any
 
 from agent.act import cephfiles as files
 from agent.errors import CephAnswerError, CephError
-from agent.run import CommandError, run
+from agent.run import CommandError, Conversation, run
 from agent.wire import MonAnswer, MonCommand
 
 PYTHON = "/usr/bin/python3"
@@ -23,18 +23,25 @@ SECRET = "{secret}"  # noqa: S105 - the placeholder, not a secret
 PACKAGES = "install python3-rados, python3-cephfs and ceph-common"
 
 
-def talk(task: Mapping[str, Any], *, timeout: float) -> dict[str, Any]:
+SCRIPT = Path(__file__).with_name("cephtalk.py")
+_stays = Conversation([PYTHON, "-I", str(SCRIPT), "--stay"])
+"""Of this process, for what is asked as client.admin again and again: the cluster is looked at every few seconds."""
+
+
+def talk(task: Mapping[str, Any], *, timeout: float, stays: Conversation | None = None) -> dict[str, Any]:
     """Run `agent.act.cephtalk`. The task goes over standard input: it may hold secrets. Raises `CephError`."""
-    script = Path(__file__).with_name("cephtalk.py")
+    line, errors = json.dumps({"conf": str(files.CONF), **task}).encode(), ""
     try:
-        done = run(
-            [PYTHON, "-I", str(script)], input=json.dumps({"conf": str(files.CONF), **task}).encode(), timeout=timeout
-        )
-        said = json.loads(done.stdout)
+        if stays is None:
+            done = run([PYTHON, "-I", str(SCRIPT)], input=line, timeout=timeout)
+            answer, errors = done.stdout, done.stderr
+        else:
+            answer = stays.ask(line, timeout=timeout).decode()
+        said = json.loads(answer)
     except CommandError as error:
         raise CephError(f"the cluster can't be asked: {error}") from error
     except ValueError as error:
-        raise CephError(f"the cluster can't be asked: {done.stderr.strip()[-300:] or 'no answer'}") from error
+        raise CephError(f"the cluster can't be asked: {errors.strip()[-300:] or 'no answer'}") from error
     if "missing" in said:
         raise CephError(f"the cluster can't be asked ({said['missing']}): {PACKAGES}")
     if "error" in said:
@@ -50,8 +57,16 @@ def send(commands: Sequence[MonCommand], *, entity: str = CLIENT_ADMIN, keyring:
     ]
     options = {"keyring": str(keyring)} if keyring else {}
     task = {"do": "commands", "entity": entity, "options": options, "commands": items}
-    said = talk(task, timeout=120.0 + 60.0 * len(items))
+    stays = _stays if entity == CLIENT_ADMIN and keyring is None else None
+    said = talk(task, timeout=120.0 + 60.0 * len(items), stays=stays)
     return [MonAnswer(**answer) for answer in said["answers"]]
+
+
+def fetch_monmap(path: Path, *, entity: str, keyring: Path, hosts: str = "") -> None:
+    """The monitors' map into ``path``. Of the monitors ``hosts`` (as in ``mon_host``), by default those of ceph.conf. Not by
+    the `ceph` command, which takes seconds of a slow processor to start. Raises `CephError`."""
+    options = {"keyring": str(keyring), **({"mon_host": hosts} if hosts else {})}
+    talk({"do": "monmap", "entity": entity, "options": options, "path": str(path)}, timeout=180)
 
 
 def ask(commands: Sequence[MonCommand], secrets: Callable[[str], str]) -> tuple[MonAnswer, ...]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from agent.act import cephcommands as commands
 from agent.act import cephconfigure as configure
 from agent.act import cephdaemons as daemons
 from agent.act import cephfiles as files
@@ -146,8 +147,7 @@ def _make_store(order: CephOrder, folder: Path, secrets: Callable[[str], str]) -
 
 def _fetch_map(order: CephOrder, keyring: Path, monmap: Path) -> None:
     hosts = ",".join(vector(item) for item in order.monitors)
-    argv = ["ceph", "--name", MON, "--keyring", str(keyring), "--mon-host", hosts, "--connect-timeout", "30"]
-    run([*argv, "mon", "getmap", "-o", str(monmap)], timeout=180)
+    commands.fetch_monmap(monmap, entity=MON, keyring=keyring, hosts=hosts)
     found = re.search(r"^fsid (\S+)$", run(["monmaptool", "--print", str(monmap)]).stdout, re.MULTILINE)
     if not found or found[1] != order.fsid:
         raise CephError(f"the monitors at {', '.join(order.monitors)} are of cluster {found[1] if found else '?'}")

@@ -23,7 +23,6 @@ from agent.act.cephdaemons import Daemons, Tell
 from agent.act.cepherrand import Errand
 from agent.act.cephguard import SLACK, Claim, Found, Use, Verdict
 from agent.errors import CephError, DiskRefusedError, OrderRefusedError
-from agent.run import run
 from agent.wire import CephOrder, DeviceGrant, Disk, MonAnswer, OsdOrder
 
 EXISTS = 17
@@ -277,8 +276,7 @@ def _purge_new(osd: OsdOrder) -> None:
 
 def monmap(path: Path) -> None:
     entity, keyring = credentials()
-    argv = ["ceph", "--name", entity, "--keyring", str(keyring), "--connect-timeout", "30"]
-    run([*argv, "mon", "getmap", "-o", str(path)], timeout=180)
+    commands.fetch_monmap(path, entity=entity, keyring=keyring)
 
 
 # ---------------------------------------------------------------- the daemon

@@ -1,7 +1,8 @@
 """A process of its own that talks to a cluster through Ceph's Python bindings, run by `agent.act.cephcommands`.
 
 Of its own because librados waits for ever when it likes, keeps threads, and is only there for the system's Python. Reads
-one JSON document from standard input, writes one to standard output. Standard library, rados and cephfs only.
+one JSON document from standard input, writes one to standard output; with ``--stay`` a document a line, for starting and
+connecting cost more than most questions. Standard library, rados and cephfs only.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import importlib
 import itertools
 import json
 import os
+import select
 import sys
 import threading
 import time
@@ -17,6 +19,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 CONNECT_SECONDS = 20
+STAY_SECONDS = 60
+"""With ``--stay``: without another task for so long it ends."""
 COMMAND_SECONDS = 60
 
 
@@ -26,6 +30,7 @@ def connect(task: dict[str, Any]) -> Any:
     for name, value in task.get("options", {}).items():
         cluster.conf_set(name, value)
     cluster.conf_set("client_mount_timeout", str(CONNECT_SECONDS))
+    cluster.conf_set("rados_mon_op_timeout", str(COMMAND_SECONDS))  # the bindings ignore the time-out of a command
     cluster.conf_set("log_to_stderr", "false")
     cluster.connect(timeout=CONNECT_SECONDS)
     return cluster
@@ -33,7 +38,7 @@ def connect(task: dict[str, Any]) -> Any:
 
 def commands(task: dict[str, Any]) -> dict[str, Any]:
     """One after the other, until one fails with a number that its ``may_fail`` does not hold."""
-    cluster = connect(task)
+    cluster = task.get("cluster") or connect(task)
     answers = []
     for item in task["commands"]:
         send = cluster.mgr_command if item["manager"] else cluster.mon_command
@@ -44,6 +49,16 @@ def commands(task: dict[str, Any]) -> dict[str, Any]:
         if code != 0 and abs(code) not in item["may_fail"]:
             break
     return {"answers": answers}
+
+
+def monmap(task: dict[str, Any]) -> dict[str, Any]:
+    """The monitors' map, as it is, into the file ``path``."""
+    code, out, status = connect(task).mon_command('{"prefix": "mon getmap"}', b"", timeout=COMMAND_SECONDS)
+    if code != 0:
+        return {"error": f"mon getmap: {status} ({code})"}
+    with open(task["path"], "wb") as file:  # noqa: PTH123 - nothing more is imported than needed
+        file.write(out)
+    return {}
 
 
 def filesystem(task: dict[str, Any]) -> dict[str, Any]:
@@ -151,16 +166,59 @@ def _remove(pool: Any, names: list[str], depth: int) -> None:
         free.acquire()
 
 
-def main() -> int:
-    task = json.load(sys.stdin)
+DO = {
+    "connect": lambda task: {"cluster": connect(task)},
+    "commands": commands,
+    "monmap": monmap,
+    "filesystem": filesystem,
+    "measure": measure,
+}
+
+
+def perform(task: dict[str, Any]) -> dict[str, Any]:
     try:
-        said = {"commands": commands, "filesystem": filesystem, "measure": measure}[task["do"]](task)
+        return DO[task["do"]](task)
     except ImportError as error:
-        said = {"missing": str(error)}
+        return {"missing": str(error)}
     except Exception as error:  # bindings raise many kinds
-        said = {"error": f"{type(error).__name__}: {error}"}
-    json.dump(said, sys.stdout)
-    sys.stdout.flush()
+        return {"error": f"{type(error).__name__}: {error}"}
+
+
+def stay() -> None:
+    """Commands over one connection, as long as they are for one user and one configuration and nothing goes wrong; then this
+    process ends, and the next one connects anew."""
+    cluster, whose = None, None
+    while select.select([sys.stdin.buffer], [], [], STAY_SECONDS)[0]:
+        line = sys.stdin.buffer.readline()
+        if not line:
+            return
+        task = json.loads(line)
+        who = [task["conf"], task["entity"], task.get("options"), changed(task["conf"])]
+        if cluster is not None and who != whose:
+            return  # asked again, of a new process
+        said = {} if cluster is not None else perform({**task, "do": "connect"})
+        cluster, whose = cluster or said.pop("cluster", None), who
+        said = said or perform({**task, "cluster": cluster})
+        sys.stdout.write(json.dumps(said) + "\n")
+        sys.stdout.flush()
+        if "answers" not in said:
+            return
+
+
+def changed(path: str) -> int:
+    """When a file was written last; 0 without one."""
+    try:
+        return os.stat(path).st_mtime_ns  # noqa: PTH116 - nothing more is imported than needed
+    except OSError:
+        return 0
+
+
+def main() -> None:
+    if sys.argv[1:] == ["--stay"]:
+        stay()
+    else:
+        json.dump(perform(json.load(sys.stdin)), sys.stdout)
+        sys.stdout.flush()
     os._exit(0)  # librados may take long to say goodbye to monitors that are gone
 
 

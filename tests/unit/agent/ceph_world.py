@@ -183,9 +183,6 @@ class World:
             return next(volume for (_, other), volume in self.volumes.items() if other == name)
         return self.volumes[group, name]
 
-    def _ceph(self, argv: list[str], options: Any) -> None:
-        Path(argv[-1]).write_text("a monmap")
-
     def _mkfs(self, argv: list[str], options: Any) -> None:
         with self.effect("mkfs"):
             home = Path(argv[argv.index("--osd-data") + 1])
@@ -204,6 +201,9 @@ class World:
             self.osds[number]["state"] = ["exists", "up"]
 
     # ------------------------------------------------------------ monitors
+
+    def fetch_monmap(self, path: Path, *, entity: str, keyring: Path) -> None:
+        path.write_text("a monmap")
 
     def question(self, entity: str, keyring: Any, prefix: str, payload: str = "", **arguments: Any) -> MonAnswer:
         if prefix == "osd dump":

@@ -67,9 +67,10 @@ def seam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(os, "chown", lambda path, uid, gid, **options: None)
 
     def put(world: World) -> None:
-        for module in (cephvolumes, cephlvm, cephmkfs, cephosds, cephleave):
+        for module in (cephvolumes, cephlvm, cephmkfs, cephleave):
             monkeypatch.setattr(module, "run", world.run)
         monkeypatch.setattr(cephcommands, "question", world.question)
+        monkeypatch.setattr(cephcommands, "fetch_monmap", world.fetch_monmap)
         monkeypatch.setattr(cephdaemons, "answer", lambda *words: {"state": "active"})
         monkeypatch.setattr(cephdisks, "opened", lambda claim, disks, judge: _opened(world, claim, judge))
         monkeypatch.setattr(cephdisks, "erase", lambda claim, device, disk, judge: _erase(world, claim, disk))
