@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from appliance.rehearsal.cephscenario import SYSTEM
 from appliance.rehearsal.demo import stage
 from appliance.rehearsal.description import RackDescription
-from appliance.rehearsal.lab import build_images
+from appliance.rehearsal.lab import build_images, build_root
 from appliance.rehearsal.prerequisites import missing
 from appliance.rehearsal.session import Session
 from images.cache import default_path
@@ -41,6 +42,12 @@ def cache() -> Path:
     path = default_path()
     build_images(path)
     return path
+
+
+@pytest.fixture
+def ceph_image(cache: Path) -> None:
+    """The root image with Ceph, beside those that every scenario needs."""
+    build_root(cache, SYSTEM)
 
 
 @pytest.fixture
