@@ -37,16 +37,16 @@ def _once(rules: Sequence[str]) -> str:
     """Empty when the map changed in the meantime."""
     with scratch() as place:
         old, text, new = place / "old", place / "text", place / "new"
-        version = int(run([*CEPH, "osd", "getcrushmap", "-o", str(old)], timeout=60).stderr.split()[-1])
-        whole, names = merge(run(["crushtool", "-d", str(old)], timeout=60).stdout, rules)
+        version = int(run([*CEPH, "osd", "getcrushmap", "-o", str(old)], timeout=180).stderr.split()[-1])
+        whole, names = merge(run(["crushtool", "-d", str(old)], timeout=180).stdout, rules)
         if not names:
             return "every rule is there"
         text.write_text(whole, encoding="utf-8")
-        run(["crushtool", "-c", str(text), "-o", str(new)], timeout=60)
-        done = run([*CEPH, "osd", "setcrushmap", str(version), "-i", str(new)], check=False, timeout=60)
+        run(["crushtool", "-c", str(text), "-o", str(new)], timeout=180)
+        done = run([*CEPH, "osd", "setcrushmap", str(version), "-i", str(new)], check=False, timeout=180)
         if done.code == 0:
             return f"rules {', '.join(names)} added"
-        now = run([*CEPH, "osd", "getcrushmap", "-o", str(old)], timeout=60).stderr.split()[-1]
+        now = run([*CEPH, "osd", "getcrushmap", "-o", str(old)], timeout=180).stderr.split()[-1]
         if int(now) == version:
             raise CephError(f"the monitors refuse the CRUSH map with {', '.join(names)}: {done.stderr.strip()[-300:]}")
     return ""
