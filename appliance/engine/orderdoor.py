@@ -22,6 +22,7 @@ from appliance.engine.orders import ASK, MEASURE, MEASURE_SECONDS, OrderError, i
 from appliance.kinds import ceph as kind
 from appliance.model.ceph import CephVerb
 from appliance.model.cephstate import CephState
+from appliance.model.machine import APPLIANCE
 from appliance.store import cephstates, machines, orders, plans, steps
 from appliance.store.database import Store
 from appliance.store.orders import ACTIVE, OrderRow, OrderState
@@ -123,7 +124,10 @@ class OrderDoor:
             return ""
         name, silence = found.machine.name or row.machine, self.clock.now() - found.machine.last_contact
         if silence > CONTACT_SECONDS:
-            return f"{name} was not heard of for {silence:.0f} s: look at its console, or power-cycle it"
+            todo = (
+                "start rackseed-arbiter there" if row.machine == APPLIANCE else "look at its console, or power-cycle it"
+            )
+            return f"{name} was not heard of for {silence:.0f} s: {todo}"
         return f"{name} was told"
 
     # ------------------------------------------------------------ questions
@@ -156,6 +160,8 @@ class OrderDoor:
         """Machines with a monitor that do nothing else, the one that answered last first, one that failed lately last."""
         now, found = self.clock.now(), []
         for machine in cluster.monitors:
+            if machine == APPLIANCE:  # it has a monitor and asks nobody: a quorum has others
+                continue
             row, active = machines.get(connection, machine), orders.active_of_machine(connection, machine)
             if row is None or now - row.machine.last_contact > CONTACT_SECONDS:
                 continue
