@@ -9,9 +9,11 @@ import urllib.parse
 from pathlib import Path
 
 from agent import clock
-from agent.act.actions import ImageActions, InstalledActions
+from agent.act.actions import ArbiterActions, ImageActions, InstalledActions
+from agent.act.cephdaemons import Daemons
 from agent.console import Console
 from agent.patience import Patience, StopRequest
+from agent.probe.arbiter import ArbiterProbe
 from agent.probe.changes import Changes
 from agent.probe.machine import Probe
 from agent.probe.marker import running_permit
@@ -66,6 +68,19 @@ def live_installed(configuration: Path, console: Console, patience: Patience) ->
         run_installed(session, configuration)
     except OSError as error:
         console.line(f"this system's identity is not usable; install the machine again: {error}")
+        return 2
+
+
+def live_as_arbiter(configuration: Path, console: Console, patience: Patience, daemons: Daemons | None = None) -> int:
+    """Beside the appliance, on the boot server; ``rackseed serve arbiter`` writes the files. 2 when they are not usable.
+    ``daemons`` are systemd's unless given (a lab has none)."""
+    site = read_site(configuration / "site.json", console, patience)
+    actions = ArbiterActions(daemons=daemons) if daemons is not None else ArbiterActions()
+    session = Session(site=site, console=console, patience=patience, inspect=ArbiterProbe().take, actions=actions)
+    try:
+        run_installed(session, configuration)
+    except OSError as error:
+        console.line(f"the files in {configuration} are not usable: {error}")
         return 2
 
 

@@ -13,10 +13,12 @@ SCHEMA = 1
 
 
 class Environment(StrEnum):
-    """Where the agent runs: in RAM from the agent image, or as a service of the installed system."""
+    """Where the agent runs: in RAM from the agent image, as a service of the installed system, or on the boot server beside
+    the appliance itself (`agent.arbiter`)."""
 
     IMAGE = "image"
     INSTALLED = "installed"
+    ARBITER = "arbiter"
 
 
 class Firmware(StrEnum):
@@ -236,7 +238,8 @@ class ProbeFailure:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
     """What one machine is. ``architecture`` is ``uname -m``. ``boot_mac`` is the port it was booted from, if known.
-    ``uarts`` are serial ports that exist (``ttyS0``); none are named by an agent that did not look."""
+    ``uarts`` are serial ports that exist (``ttyS0``); none are named by an agent that did not look. ``addresses`` (without
+    prefix length) and ``ceph``, the version of ceph-mon (``18.2.7``), are said by the appliance's own agent only."""
 
     schema: int = SCHEMA
     environment: Environment
@@ -255,4 +258,6 @@ class Inventory:
     hostname: str = ""
     kernel: str = ""
     agent_version: str = ""
+    addresses: tuple[str, ...] = ()
+    ceph: str = ""
     failures: tuple[ProbeFailure, ...] = ()

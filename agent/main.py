@@ -21,17 +21,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="rackseed-agent", description="Reports this machine to its rackseed appliance."
     )
-    parser.add_argument("--installed", action="store_true", help="run as a service of an installed system")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--installed", action="store_true", help="run as a service of an installed system")
+    where.add_argument("--arbiter", action="store_true", help="run beside the appliance, on the boot server")
     parser.add_argument("--configuration", type=Path, default=CONFIGURATION, help=argparse.SUPPRESS)
     parser.add_argument("--version", action="version", version=f"rackseed-agent {VERSION}")
     options = parser.parse_args(argv)
-    console = Console() if options.installed else Console.of_image()
+    console = Console() if options.installed or options.arbiter else Console.of_image()
     patience = Patience(stop=_stop_on_signal())
     console.line(f"agent {VERSION} starts")
     # Seconds of imports under emulation: a person should see the line above before them.
     from agent import environments  # noqa: PLC0415
 
     live = environments.live_installed if options.installed else environments.live_in_image
+    if options.arbiter:
+        live = environments.live_as_arbiter
     try:
         return live(options.configuration, console, patience)
     except StopRequest:

@@ -7,7 +7,9 @@ import os
 import time
 from dataclasses import dataclass, field
 
+from agent import arbiter
 from agent.act import boot_entry
+from agent.act.cephdaemons import Daemons, Systemd
 from agent.act.install import Install
 from agent.client import AgentClient
 from agent.errors import AgentError, OrderRefusedError
@@ -88,6 +90,40 @@ class InstalledActions:
 
     def reboot(self) -> None:
         run(["systemctl", "reboot"])
+
+
+@dataclass(slots=True, kw_only=True)
+class ArbiterActions:
+    """On the boot server: a monitor of Ceph, and nothing else. It is not even told which disks there are."""
+
+    daemons: Daemons = field(default_factory=Systemd)
+
+    def install(self, order: Order, body: InstallOrder, client: AgentClient, reporter: Reporter, order_key: str) -> str:
+        raise OrderRefusedError("the boot server is not installed by its own appliance")
+
+    def ceph(
+        self, order: Order, body: CephOrder, client: AgentClient, reporter: Reporter
+    ) -> tuple[str, tuple[MonAnswer, ...]]:
+        why = arbiter.refusal(body)
+        if why:
+            raise OrderRefusedError(f"not on the boot server: {why}")
+        from agent.act.ceph import perform  # noqa: PLC0415 - as above
+
+        return perform(
+            body,
+            order.machine,
+            order.plan,
+            tuple,
+            lambda name: client.secret(name, order.id),
+            self.daemons,
+            reporter.running,
+        )
+
+    def prepare_reboot(self, body: RebootOrder) -> str:
+        raise OrderRefusedError("the boot server is not restarted by its own appliance")
+
+    def reboot(self) -> None:
+        raise AgentError("the boot server is not restarted by its own appliance")
 
 
 def prepare_reboot(tree: Tree, body: RebootOrder) -> str:

@@ -48,7 +48,7 @@ def configure(order: CephOrder, secrets: Callable[[str], str]) -> str:
         files.make_folder(files.LIB / name, ceph)
     files.make_folder(files.RUN, ceph, 0o770)
     written = write(order, secrets)
-    raised = raise_limits()
+    raised = raise_limits() if "osd" in kinds else ""
     return f"ready for Ceph: {', '.join(written) or 'no file'} written{raised}"
 
 

@@ -45,6 +45,8 @@ def remove(errand: Errand) -> str:
     if kind == "osd":
         forget_osd(daemon, [grant.osd_uuid for grant in errand.order.zap])
     elif folder.is_dir():
+        if kind == "mon":
+            monitors.check_own_store(errand.order, folder)
         shutil.rmtree(folder)
     return f"{kind}.{daemon} is stopped and removed from this machine"
 

@@ -192,8 +192,19 @@ def host_of(shown: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 def check_left(order: CephOrder) -> None:
     """Before its data are removed: the others must have let it go. Raises `CephError`."""
     said = daemons.answer("mon", order.daemon, "mon_status")
+    fsid = dict(said.get("monmap", {})).get("fsid") if said is not None else None
+    if fsid not in (None, order.fsid):
+        raise CephError(f"mon.{order.daemon} is of cluster {fsid}, not {order.fsid}: it is left alone")
     if said is not None and said.get("rank") in said.get("quorum", []):
         raise CephError(f"mon.{order.daemon} is in the quorum: `mon remove` it first")
+
+
+def check_own_store(order: CephOrder, folder: Path) -> None:
+    """Before the folder of a monitor that is stopped is removed. Raises `CephError` when its store is another cluster's, or
+    can't be read."""
+    found = store_fsid(order.daemon, folder) if (folder / "store.db").is_dir() else order.fsid
+    if found != order.fsid:
+        raise CephError(f"{folder} is a monitor of cluster {found or '(unknown)'}, not {order.fsid}: it is left alone")
 
 
 def _making(folder: Path) -> Path:

@@ -285,6 +285,14 @@ class AuditDocument:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ArbiterRequest:
+    """A certificate request (PEM) of the boot server's own agent."""
+
+    __pydantic_config__ = FORBID
+    csr: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditList:
     """A page of the audit trail, the newest first."""
 

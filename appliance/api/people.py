@@ -7,6 +7,7 @@ from pathlib import Path
 from agent.wire import TimeReply
 from appliance.api.documents import (
     Approval,
+    ArbiterRequest,
     ArtefactDocument,
     ArtefactList,
     AuditList,
@@ -26,7 +27,8 @@ from appliance.api.documents import (
 )
 from appliance.api.paging import Page, cursor_of, paged, position, size
 from appliance.api.route import Api, Reply, appliance, asking
-from appliance.operations import artefacts, audit, events, identities, machines, progress
+from appliance.operations import arbiter, artefacts, audit, events, identities, machines, progress
+from appliance.operations.arbiter import ArbiterPlace
 from appliance.operations.errors import PermissionDenied
 from appliance.operations.machines import MachineView
 
@@ -97,6 +99,12 @@ def split_machine(machine: str, body: Split, if_match: int | None) -> Reply[Mach
 
 def _machine(view: MachineView) -> Reply[MachineDocument]:
     return Reply(value=machine_document(view), generation=view.machine.generation)
+
+
+@api.route_for("POST", "/arbiter", errors=(401, 403, 413, 422))
+def enrol_arbiter(body: ArbiterRequest) -> ArbiterPlace:
+    """Whether the appliance's own agent is needed, and its certificate. Only over the Unix socket."""
+    return arbiter.enrol(appliance(), asking(), body.csr)
 
 
 # ------------------------------------------------------------ events, artefacts, audit

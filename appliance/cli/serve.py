@@ -10,7 +10,7 @@ import click
 from appliance.cli.errors import CommandError, UserError
 from appliance.cli.options import state_option
 
-ROLES = ("http", "https", "agents", "netboot", "worker")
+ROLES = ("http", "https", "agents", "netboot", "worker", "arbiter")
 PORT = click.IntRange(1, 65535)
 
 
@@ -60,7 +60,8 @@ def serve(
     people: str,
 ) -> None:
     """Run the appliance (ROLE all), or one of its processes: http (public files), https (people and enrolment), agents
-    (mutual TLS), netboot (DHCP, TFTP), worker (steps and deadlines)."""
+    (mutual TLS), netboot (DHCP, TFTP), worker (steps and deadlines), arbiter (a monitor of Ceph on the appliance itself;
+    needs root)."""
     from appliance.model.settings import Settings  # noqa: PLC0415 - start-up time
     from appliance.serve import environment, journal, prepare  # noqa: PLC0415 - start-up time
     from appliance.serve.processes import run  # noqa: PLC0415 - start-up time
@@ -80,7 +81,8 @@ def serve(
             people_local=people == "local",
             kernel_arguments=environment.kernel_arguments(os.environ),
         )
-        run(role, prepare.prepare(settings, site))
+        # The arbiter asks the others over the socket: as root it must not make files in a state that is not root's.
+        run(role, settings if role == "arbiter" else prepare.prepare(settings, site))
     except (environment.SettingsError, SiteError) as error:
         raise UserError(str(error)) from error
     except prepare.PrepareError as error:

@@ -23,6 +23,7 @@ from appliance.engine.silence import silence
 from appliance.kinds import ceph as kind
 from appliance.model.ceph import CephVerb
 from appliance.model.cephstate import CephState
+from appliance.model.machine import APPLIANCE
 from appliance.store import cephstates, machines, orders, plans, steps
 from appliance.store.database import Store
 from appliance.store.orders import ACTIVE, OrderRow, OrderState
@@ -169,6 +170,8 @@ class OrderDoor:
         """Machines with a monitor that do nothing else, the one that answered last first, one that failed lately last."""
         now, found = self.clock.now(), []
         for machine in cluster.monitors:
+            if machine == APPLIANCE:  # it has a monitor and asks nobody: a quorum has others
+                continue
             row, active = machines.get(connection, machine), orders.active_of_machine(connection, machine)
             if row is None or now - row.machine.last_contact > CONTACT_SECONDS:
                 continue

@@ -13,11 +13,12 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
+from agent import arbiter
 from agent.cephorder import CephOrder
 from agent.wire import DiskGrant, Environment, ImageRef, InstallOrder, Order, OrderKind
 from appliance.effects.authority import Authority
 from appliance.engine.registry import Tools
-from appliance.model.machine import Phase, Policy, TroubleKind
+from appliance.model.machine import APPLIANCE, Phase, Policy, TroubleKind
 from appliance.model.plan import InstallArgs
 from appliance.store import artefacts, certificates, events, inventories, machines, orders, permits, plans, steps
 from appliance.store.artefacts import ArtefactRow
@@ -40,13 +41,27 @@ PHASES = {
 }
 """Phases in which a machine may be given an order of a kind."""
 ENVIRONMENTS = {OrderKind.INSTALL: Environment.IMAGE, OrderKind.CEPH: Environment.INSTALLED}
-"""Where its agent must run."""
+"""Where its agent must run, unless it is the appliance's own (`environment_of`)."""
+
+_REMEDIES = {
+    Environment.IMAGE: "approve it",
+    Environment.INSTALLED: "its installed system has to report in",
+    Environment.ARBITER: "start its agent as root: rackseed-arbiter.service",
+}
 
 log = logging.getLogger(__name__)
 
 
 class OrderError(Exception):
     """An order cannot be made now. The message says what is missing."""
+
+
+def environment_of(kind: OrderKind, machine: str) -> Environment | None:
+    """Where the agent of a machine must run to be given an order of this kind; None: nowhere. The appliance's own is given
+    orders for Ceph, and no others."""
+    if machine == APPLIANCE:
+        return Environment.ARBITER if kind is OrderKind.CEPH else None
+    return ENVIRONMENTS.get(kind)
 
 
 def obstacle(connection: Connection, machine: str, *, now: float, kind: OrderKind = OrderKind.INSTALL) -> str:
@@ -61,9 +76,11 @@ def obstacle(connection: Connection, machine: str, *, now: float, kind: OrderKin
         return f"has the policy {it.policy}"
     if kind not in PHASES or it.phase not in PHASES[kind]:
         return f"is in phase {it.phase}, not {'ready' if kind is OrderKind.INSTALL else 'installed'}"
-    if not has_certificate(connection, machine, ENVIRONMENTS[kind], now=now):
-        todo = "approve it" if kind is OrderKind.INSTALL else "its installed system has to report in"
-        return f"has no valid certificate: {todo}"
+    environment = environment_of(kind, machine)
+    if environment is None:
+        return f"is the appliance itself: it is given no {kind} order"
+    if not has_certificate(connection, machine, environment, now=now):
+        return f"has no valid certificate: {_REMEDIES[environment]}"
     return ""
 
 
@@ -134,11 +151,16 @@ def issue_ceph(
     """A new order for the installed system of ``machine``. What the machine works on becomes void: look before.
 
     Grants are for this machine and become grants of ``plan``. Raises `OrderError` when the system has not reported since
-    it started, or a grant names another machine.
+    it started, a grant names another machine, or the appliance itself would do more than have a monitor.
     """
-    row, report = machines.get(connection, machine), inventories.get(connection, machine, Environment.INSTALLED)
+    environment = environment_of(OrderKind.CEPH, machine) or Environment.INSTALLED
+    row, report = machines.get(connection, machine), inventories.get(connection, machine, environment)
     if row is None or report is None or not report.nonce or report.nonce != row.machine.boot_nonce:
-        raise OrderError("its installed system has not reported since it started")
+        who = "its agent" if environment is Environment.ARBITER else "its installed system"
+        raise OrderError(f"{who} has not reported since it started")
+    why = arbiter.refusal(body) if machine == APPLIANCE else ""
+    if why:
+        raise OrderError(f"{step} is not for the boot server: {why}; plan again")
     strange = [grant.serial or grant.wwn for grant in body.grants if grant.machine != machine]
     if strange:
         raise OrderError(f"{step} would write disk {strange[0]} of another machine; plan again")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from appliance.engine.orders import ASK
-from appliance.model.machine import Machine
+from appliance.model.machine import APPLIANCE, Machine
 from appliance.model.missing import BOOT_KINDS, WORKING_SECONDS, Missing, silent_step
 from appliance.store import events, orders
 from appliance.store.orders import OrderState
@@ -27,6 +27,8 @@ def silence(connection: Connection, machine: Machine, *, now: float) -> Missing 
         heard = order.updated
         if order.step != ASK:
             doing = f"{order.stage} of {order.step}" if order.stage else order.step
+    elif order is not None and machine.id == APPLIANCE:  # its agent only runs while it is needed
+        doing = order.step
     boots = not doing and any(
         event.kind in BOOT_KINDS and event.at >= heard - TOGETHER_SECONDS
         for event in events.of_machine(connection, machine.id, RECENT)

@@ -335,7 +335,8 @@ class CephArgs:
     ``monitors`` are the planned ones, in order; the first is the one that begins. ``old`` is the OSD that is replaced
     or leaves. Fields that a verb does not need are empty. ``daemons`` are what will run on ``host`` (``mon``, ``osd``
     …), ``realm`` is that of the object service, ``keys`` names what users' keys are for (pools and file systems),
-    ``sites`` where monitors stand in stretch mode (name, level, bucket; the tiebreaker last), ``pools`` those of a proof."""
+    ``sites`` where monitors stand in stretch mode (name, level, bucket; the tiebreaker last), also of a step that makes a
+    monitor, ``pools`` those of a proof."""
 
     verb: CephVerb
     name: str

@@ -63,7 +63,7 @@ class CephState:
     ``checks`` pairs of code and summary. ``pgs`` counts by state name. ``at`` is when it was asked (seconds since the
     epoch). ``metadata_servers`` are all of them, active or standby. ``notes`` are what rackseed left in the monitors'
     store about things that Ceph does not show without showing secrets (``keys/mds.n1`` and a digest of its caps).
-    ``recovering`` is objects per second."""
+    ``tiebreaker`` is the monitor that breaks ties in stretch mode. ``recovering`` is objects per second."""
 
     fsid: str
     release: str = ""
@@ -79,6 +79,7 @@ class CephState:
     metadata_servers: tuple[str, ...] = ()
     notes: tuple[tuple[str, str], ...] = ()
     stretch: bool = False
+    tiebreaker: str = ""
     health: str = ""
     checks: tuple[tuple[str, str], ...] = ()
     pgs: tuple[tuple[str, int], ...] = ()

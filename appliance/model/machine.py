@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+APPLIANCE = "appliance"
+"""The id, instead of ``m-…``, of the machine that this appliance runs on: never installed, in no list of machines."""
+
 
 class Policy(StrEnum):
     """What the operator wants. ``hold``: leave it alone; ``use``: deploy it as planned; ``drain``: take it out of its

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from appliance.model.machine import DEADLINE_SECONDS, NEXT_ACTION, Machine, Phase
+from appliance.model.machine import APPLIANCE, DEADLINE_SECONDS, NEXT_ACTION, Machine, Phase
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,15 +158,16 @@ def silent_step(machine: Machine, heard: float, doing: str, now: float, *, boots
     """The next word of a machine that says nothing any more, None while nothing is wrong. ``heard`` is when it was heard of
     last, ``doing`` the order that it then worked on (empty: none); or it boots."""
     limit = STARTING_SECONDS if boots else WORKING_SECONDS if doing else IDLE_SECONDS
-    if now - heard <= limit or not (doing or machine.phase in INSTALLED):
+    own = machine.id == APPLIANCE
+    if now - heard <= limit or not (doing or (machine.phase in INSTALLED and not own)):
         return None
     return Missing(
         step="its next word",
         after="its boot" if boots else doing or "its last word",
         since=heard,
         deadline=heard + limit,
-        cause="it has no power or no network, or it hangs",
-        action="look at its console, then power-cycle it"
+        cause="its own agent does not run" if own else "it has no power or no network, or it hangs",
+        action=("start rackseed-arbiter there" if own else "look at its console, then power-cycle it")
         + ("; what it was told goes on when it is back" if doing else ""),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from appliance.model.identity import Evidence, EvidenceKind
-from appliance.model.machine import MachineEvent, Phase
+from appliance.model.machine import APPLIANCE, MachineEvent, Phase
 from appliance.operations import audit, enrolment, identity, sites
 from appliance.operations.context import Actor, Appliance, Role
 from appliance.operations.errors import Conflict
@@ -26,6 +26,8 @@ def merge(app: Appliance, actor: Actor, keep: str, gone: str, *, generation: int
     with app.store.write() as connection:
         kept, other = find(connection, keep), find(connection, gone)
         check_generation(other, generation)
+        if APPLIANCE in (kept.id, other.id):
+            raise Conflict("the appliance itself is no other machine")
         if kept.id == other.id:
             raise Conflict(f"{keep} and {gone} are the same record already")
         if other.machine.phase not in MERGEABLE or removal.has_history(connection, other.id):

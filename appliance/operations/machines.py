@@ -12,6 +12,7 @@ from agent.wire import EnrolmentState, Environment, Inventory, decode
 from appliance.engine.settlement import withdraw
 from appliance.model.identity import EvidenceKind, values
 from appliance.model.machine import (
+    APPLIANCE,
     NEXT_ACTION,
     RETIRED_HINT,
     LifecycleError,
@@ -107,10 +108,13 @@ class MachineDetail:
 
 
 def list_machines(app: Appliance, actor: Actor) -> tuple[MachineView, ...]:
-    """All machines, the oldest first; retired ones too."""
+    """All machines, the oldest first; retired ones too. The one that the appliance runs on comes last, while it has a
+    trouble."""
     actor.require(Role.VIEWER, "list machines")
     with app.store.read() as connection:
-        return tuple(view(connection, row) for row in machines.everything(connection))
+        own = machines.get(connection, APPLIANCE)
+        shown = (*machines.everything(connection), *((own,) if own and own.machine.trouble else ()))
+        return tuple(view(connection, row) for row in shown)
 
 
 def show_machine(app: Appliance, actor: Actor, key: str) -> MachineDetail:
@@ -165,6 +169,8 @@ def set_policy(app: Appliance, actor: Actor, key: str, policy: Policy, *, genera
 
 def change_policy(connection: Connection, app: Appliance, actor: Actor, row: MachineRow, policy: Policy) -> None:
     """The same in a transaction that is open."""
+    if row.id == APPLIANCE and policy not in (Policy.USE, Policy.HOLD):
+        raise Conflict("the appliance is used, or on hold: name another 'tiebreaker' in the site file to free it")
     trouble = row.machine.trouble
     if trouble and trouble.kind is TroubleKind.IDENTITY_CONFLICT and policy is not Policy.HOLD:
         raise Conflict(f"{row.id} is in quarantine: merge or split it first")
@@ -185,6 +191,8 @@ def retire(app: Appliance, actor: Actor, key: str, *, generation: int | None = N
     with app.store.write() as connection:
         row = find(connection, key)
         check_generation(row, generation)
+        if row.id == APPLIANCE:
+            raise Conflict("the appliance itself is not retired: name another 'tiebreaker' in the site file to free it")
         try:
             move(row.machine.phase, MachineEvent.RETIRE)
         except LifecycleError as error:
@@ -238,6 +246,13 @@ def observe(connection: Connection) -> tuple[ObservedMachine, ...]:
             )
         )
     return tuple(found)
+
+
+def observe_appliance(connection: Connection) -> ObservedMachine | None:
+    """The machine that the appliance runs on, once its agent was enrolled."""
+    row = machines.get(connection, APPLIANCE)
+    latest = inventories.get(connection, APPLIANCE, Environment.ARBITER) if row else None
+    return ObservedMachine(machine=row.machine, inventory=latest.inventory if latest else None) if row else None
 
 
 def view(connection: Connection, row: MachineRow) -> MachineView:

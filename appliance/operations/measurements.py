@@ -17,6 +17,7 @@ from appliance.kinds import ceph as kind
 from appliance.kinds.ceph import measuring
 from appliance.model.ceph import CephLayout, Throughput
 from appliance.model.cephstate import CephState
+from appliance.model.machine import APPLIANCE
 from appliance.model.measured import Measured
 from appliance.operations import audit
 from appliance.operations.context import Actor, Appliance, Role
@@ -157,10 +158,10 @@ def _check(connection: Connection, row: PlanRow, layout: CephLayout, names: tupl
 
 
 def _clients(connection: Connection, layout: CephLayout, state: CephState, now: float) -> Iterator[tuple[str, str]]:
-    """Machines with a monitor that do nothing now, with their names in the tree."""
+    """Machines with a monitor that do nothing now, with their names in the tree; not the appliance."""
     for service in layout.services:
         row = machines.get(connection, service.machine) if service.kind == "mon" else None
-        if row is None or row.machine.name not in state.quorum:
+        if row is None or row.id == APPLIANCE or row.machine.name not in state.quorum:
             continue
         active = orders.active_of_machine(connection, service.machine)
         free = active is None or active.step in (ASK, MEASURE)

@@ -22,7 +22,7 @@ from agent.wire import (
 from appliance.effects.authority import CertificateError
 from appliance.effects.certificates import read_peer
 from appliance.engine.orderdoor import OrderDoor, learn
-from appliance.engine.orders import ASK, ENVIRONMENTS, MEASURE, issue_again, obstacle, withdrawn
+from appliance.engine.orders import ASK, MEASURE, environment_of, issue_again, obstacle, withdrawn
 from appliance.engine.registry import Tools
 from appliance.model.plan import StepKind
 from appliance.operations import measurements
@@ -81,7 +81,8 @@ def machine_of_certificate(app: Appliance, der: bytes) -> tuple[str, Environment
 def poll(app: Appliance, machine_id: str, nonce: str, environment: Environment = Environment.IMAGE) -> Poll:
     """The order to work on, signed for this boot. A machine that came back with another nonce, while its order still
     holds, gets the order anew with a higher fence. An installed system is never given an install, the agent image never
-    anything else. A machine that is worked on asks again soon."""
+    anything else, the appliance's own agent only what a monitor of Ceph needs. A machine that is worked on asks again
+    soon."""
     now = app.clock.now()
     with app.store.read() as connection:
         row = machines.get(connection, machine_id)
@@ -90,7 +91,7 @@ def poll(app: Appliance, machine_id: str, nonce: str, environment: Environment =
     if row is not None and now - row.machine.last_contact > TOUCH_SECONDS:
         with app.store.write() as connection:
             machines.touch(connection, machine_id, at=now)
-    if active is None or ENVIRONMENTS.get(active.kind, environment) is not environment:
+    if active is None or environment_of(active.kind, machine_id) is not environment:
         return Poll(interval=interval)
     if active.nonce != nonce:
         active = _reissue(app, machine_id, nonce)

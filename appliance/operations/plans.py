@@ -22,7 +22,7 @@ from appliance.model.site import Site
 from appliance.operations import audit, sites
 from appliance.operations.context import Actor, Appliance, Role
 from appliance.operations.errors import Conflict, Invalid, NotFound, Unavailable
-from appliance.operations.machines import observe
+from appliance.operations.machines import observe, observe_appliance
 from appliance.operations.rendering import operating_system, render_files
 from appliance.operations.replacements import reconcile, replacing
 from appliance.operations.secrets import make_keys
@@ -285,6 +285,7 @@ def observe_all(connection: Connection) -> Observed:
         images=tuple(sorted(images.items())),
         ceph=cephstates.latest(connection),
         replacing=replacing(connection),
+        arbiter=observe_appliance(connection),
     )
 
 

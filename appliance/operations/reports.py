@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from agent.wire import Environment, Inventory, Report, ReportReply
 from appliance.model.identity import of_inventory
 from appliance.model.machine import RETIRED_HINT, MachineEvent, Phase, TroubleKind
-from appliance.operations import identity, sites
+from appliance.operations import arbiter, identity, sites
 from appliance.operations.context import Appliance
 from appliance.operations.errors import Conflict, Invalid, NotSignedIn
 from appliance.store import certificates, events, evidence, inventories, lifecycle, machines
@@ -22,8 +22,8 @@ from hwprofiles.profile import Profile
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = {Environment.IMAGE: 3.0, Environment.INSTALLED: 15.0}
-REPORT_SECONDS = {Environment.IMAGE: 60.0, Environment.INSTALLED: 60.0}
+POLL_SECONDS = {Environment.IMAGE: 3.0, Environment.INSTALLED: 15.0, Environment.ARBITER: 15.0}
+REPORT_SECONDS = {Environment.IMAGE: 60.0, Environment.INSTALLED: 60.0, Environment.ARBITER: 60.0}
 MATCHING_PHASES = frozenset({Phase.INSPECTED, Phase.READY})
 
 
@@ -68,8 +68,11 @@ def report(app: Appliance, machine_id: str, report: Report, *, environment: Envi
         row = machines.get(connection, machine_id)
         if row is None or row.machine.phase is Phase.RETIRED:
             raise Conflict(f"{machine_id} is retired and takes no reports; {RETIRED_HINT}")
-        foreign = not identity.fits(connection, machine_id, report.inventory)
-        if foreign:
+        own = environment is Environment.ARBITER  # whose hardware is nobody's to identify: no machine is told by it
+        foreign = not own and not identity.fits(connection, machine_id, report.inventory)
+        if own:
+            arbiter.keep(connection, machine_id, report, at=now)
+        elif foreign:
             text = "its certificate is used by other hardware (disk moved?): put the disk back, or retire this machine"
             lifecycle.set_trouble(connection, machine_id, TroubleKind.IDENTITY_CONFLICT, text, at=now)
         else:

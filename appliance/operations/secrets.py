@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from agent.wire import Environment, OrderKind, SecretReply
 from appliance.effects.cephkeys import access_secret, cephx_key
 from appliance.effects.secrets import SecretError
-from appliance.engine.orders import obstacle, secret_names, withdrawn
+from appliance.engine.orders import environment_of, obstacle, secret_names, withdrawn
 from appliance.kinds.ceph import KeyKind, keys
 from appliance.model.plan import Plan, StepKind
 from appliance.operations import audit
@@ -58,7 +58,8 @@ def secret_for(
         if order is None or order.machine != machine_id or order.kind is not OrderKind.CEPH:
             raise NotFound(f"{machine_id} has no order {order_id} that needs secrets")
         why = f"it is {order.state}" if order.state not in ACTIVE else ""
-        why = why or ("" if environment is Environment.INSTALLED else "it is for the installed system")
+        fits = environment is environment_of(order.kind, machine_id)
+        why = why or ("" if fits else "it is for the installed system")
         why = why or withdrawn(connection, order.plan, order.step, order.kind)
         why = why or obstacle(connection, machine_id, now=app.clock.now(), kind=OrderKind.CEPH)
         if why:

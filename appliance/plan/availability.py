@@ -212,6 +212,9 @@ class _Report:
             names = listed(layout.name for layout in arbitrated)
             fewest = min(quorum.count(len(layout.members), arbiter=False).tolerates for layout in arbitrated)
             text += f"; it is the arbiter of {names}: meanwhile {plural(fewest, 'node')} may fail, not {fewest + 1}"
+        ceph = self.desired.ceph
+        if ceph is not None and any(service.machine == APPLIANCE for service in ceph.services):
+            text += f"; it has the tiebreaker of {ceph.name}: meanwhile the loss of either site stops that"
         self.row("appliance", "", text, heals=False)
 
     def above_the_rack(self) -> None:

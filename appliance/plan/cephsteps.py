@@ -1,6 +1,7 @@
 """Steps that form the planned Ceph, and which disks they write.
 
-Only a dedicated cluster on machines that this appliance installed with Debian is formed. The first time all its machines
+Only a dedicated cluster on machines that this appliance installed with Debian is formed; its tiebreaker may be a monitor on
+the appliance itself. The first time all its machines
 have to be installed: where monitors are is decided once. Later, what is there is worked on, and the rest is waited for. A
 machine is told something only when its installed system reports to us, so a plan that installs it does not form Ceph on it.
 """
@@ -14,15 +15,16 @@ from agent.wire import Disk, Environment
 from appliance.kinds import ceph as kind
 from appliance.model.ceph import CephHost, CephLayout, CephVerb, DiskRef
 from appliance.model.cephstate import CephState
-from appliance.model.machine import Phase, Policy, TroubleKind
+from appliance.model.machine import APPLIANCE, Phase, Policy, TroubleKind
+from appliance.model.observed import ObservedMachine
 from appliance.model.plan import Allocation, Desired, DiskChoice, DiskFate, NodeLayout, Step, Wait, WaitReason
 from appliance.model.site import Site
+from appliance.plan.arbiter import arbiter_host
 from appliance.plan.candidate import Candidate
 from appliance.plan.content import signatures
 from appliance.plan.diskkey import DiskKey, disk_key, label
 from appliance.plan.order import natural
 
-APPLIANCE = "appliance"
 LATER = "is planned; this version does not form it yet"
 SYSTEM = "debian-"
 """Operating systems whose Ceph we form: Proxmox has commands of its own for it."""
@@ -50,20 +52,29 @@ def ceph_work(
     *,
     before: CephLayout | None,
     state: CephState | None,
+    arbiter: ObservedMachine | None = None,
 ) -> CephWork:
-    """What is to be done now. ``before`` is the layout that was accepted last, ``state`` what Ceph said of itself last."""
+    """What is to be done now. ``before`` is the layout that was accepted last, ``state`` what Ceph said of itself last,
+    ``arbiter`` the machine that the appliance runs on."""
     layout = desired.ceph
     if layout is None:
         return CephWork(choices=choices)
-    why = _not_ours(site, layout)
+    known = state if state is not None and state.fsid == layout.fsid else None
+    why = _not_ours(site, layout, known)
     if why:
         wait = Wait(about=layout.name, reason=WaitReason.NOT_EXECUTABLE, text=why)
         return CephWork(choices=choices, waits=(wait,))
-    known = state if state is not None and state.fsid == layout.fsid else None
     there = {one.id: one for one in placed if _serves(one)}
     given = {one.id: one.given for one in placed}
     found = {who: host for who, host in hosts(desired, given, before).items() if who in there}
     waits = tuple(_late(layout, placed, found, formed=known is not None))
+    if any(APPLIANCE in _parts(one) for one in (layout, before) if one is not None):
+        taken = {address: one.name for one in placed for _, address in one.given.addresses}
+        own = arbiter_host(site, layout, arbiter, networks(site).get(layout.public, ""), taken)
+        if isinstance(own, CephHost):
+            found[APPLIANCE] = own
+        else:
+            waits = (*waits, Wait(about=layout.name, reason=WaitReason.MEMBERS_MISSING, text=own))
     if waits and known is None:
         return CephWork(choices=choices, waits=waits)
     made = kind.steps(layout, found, known, before, networks(site), choices)
@@ -72,11 +83,11 @@ def ceph_work(
     return CephWork(steps=made, choices=marked, waits=waits)
 
 
-def _not_ours(site: Site, layout: CephLayout) -> str:
+def _not_ours(site: Site, layout: CephLayout, state: CephState | None) -> str:
     if layout.hyperconverged or not site.operating_system.startswith(SYSTEM):
         return LATER
-    if any(service.machine == APPLIANCE for service in layout.services):
-        return f"{LATER}: one of its monitors is on the appliance"
+    if state is not None and state.stretch and not layout.stretch:
+        return "it is in stretch mode, which Ceph 18 can't leave again: say 'stretch: true' in the site file"
     return ""
 
 
@@ -94,7 +105,7 @@ def _late(
     """Machines that have a part in it and can't be told anything yet."""
     parts = _parts(layout)
     names = {one.id: one.name for one in placed}
-    late = sorted((names.get(who, who) for who in parts - found.keys()), key=natural)
+    late = sorted((names.get(who, who) for who in parts - found.keys() - {APPLIANCE}), key=natural)
     if late:
         shown = ", ".join(late[:_SHOWN]) + (f" and {len(late) - _SHOWN} more" if len(late) > _SHOWN else "")
         what = "their part is formed" if formed else "it is formed"

@@ -28,8 +28,14 @@ def rule_name(device_class: str, root: str, fit: Spread) -> str:
     return "-".join(word for word in words if word)
 
 
-def rules(pools: Iterable[PoolLayout], standing: Sequence[RuleLayout] = ()) -> tuple[RuleLayout, ...]:
-    """The rules that ``pools`` name, by number. A rule that stands keeps its number; a new one gets the lowest free."""
+def rules(
+    pools: Iterable[PoolLayout], standing: Sequence[RuleLayout] = (), *, stretch: bool = False
+) -> tuple[RuleLayout, ...]:
+    """The rules that ``pools`` name, by number. A rule that stands keeps its number; a new one gets the lowest free.
+
+    In ``stretch`` mode a rule takes no device class. Once a site is lost, Ceph asks of every placement group that the site
+    that is left is above its OSDs, and looks below what the rule takes; below a class's shadow tree it never finds that
+    site: every group stays ``undersized+peered``, and nothing can be read (seen on 18.2.7)."""
     makers = {pool.rule: pool for pool in sorted(pools, key=lambda pool: natural(pool.name), reverse=True)}
     numbers = {rule.name: rule.number for rule in standing if rule.name in makers}
     free = (n for n in range(FIRST, MAX_RULES) if n not in {rule.number for rule in standing})
@@ -37,17 +43,20 @@ def rules(pools: Iterable[PoolLayout], standing: Sequence[RuleLayout] = ()) -> t
         if name not in numbers:
             numbers[name] = next(free)
     made = (
-        RuleLayout(number=numbers[name], name=name, erasure=pool.erasure is not None, steps=steps(pool))
+        RuleLayout(
+            number=numbers[name], name=name, erasure=pool.erasure is not None, steps=steps(pool, classed=not stretch)
+        )
         for name, pool in makers.items()
     )
     return tuple(sorted(made, key=lambda rule: rule.number))
 
 
-def steps(pool: PoolLayout) -> tuple[str, ...]:
+def steps(pool: PoolLayout, *, classed: bool = True) -> tuple[str, ...]:
     """The lines of a rule. Coded pools need ``indep``: the place of a chunk matters, and a lost one leaves a hole."""
     how = "indep" if pool.erasure else "firstn"
     lines = [f"step set_chooseleaf_tries {LEAF_TRIES}"] if pool.erasure else []
-    lines += [f"step set_choose_tries {TRIES}", f"step take {pool.root} class {pool.device_class}"]
+    taken = f"step take {pool.root} class {pool.device_class}" if classed else f"step take {pool.root}"
+    lines += [f"step set_choose_tries {TRIES}", taken]
     if pool.per_domain == 1:
         lines.append(f"step chooseleaf {how} 0 type {pool.domain}")
     else:

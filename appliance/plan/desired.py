@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from appliance.model.ceph import CephSpec
 from appliance.model.cephstate import CephState
 from appliance.model.network import STORAGE_PLANES, Plane
-from appliance.model.observed import Replacement
+from appliance.model.observed import ObservedMachine, Replacement
 from appliance.model.plan import Allocation, Desired, DiskChoice, NodeLayout, Step, Wait, WaitReason
 from appliance.model.site import Site
 from appliance.plan.availability import availability
@@ -20,7 +20,7 @@ from appliance.plan.cephsteps import LATER, ceph_work
 from appliance.plan.clusters import ClusterPlan, ceph_members, plan_clusters
 from appliance.plan.disks import Claims
 from appliance.plan.hostnet import Wiring
-from appliance.plan.membership import Membership
+from appliance.plan.membership import Membership, Referees
 from appliance.plan.naming import listed
 from appliance.plan.ready import failed_probe
 from appliance.plan.replacing import as_wanted, replacing
@@ -34,7 +34,8 @@ class Ground:
     """What a layout is made from. ``candidates`` are sorted by number. ``unplaced`` are names of expected machines that were
     not seen, and ids of those that are there but no candidates (``hidden``); ``kept`` what those of them have that have
     anything. ``leaving`` are ids of machines that a person let go. ``standing`` is the parent's layout, ``state`` what Ceph
-    said of itself last, ``replacing`` the disks that people replace."""
+    said of itself last, ``replacing`` the disks that people replace, ``arbiter`` what the machine that the appliance runs
+    on says of itself."""
 
     site: Site
     candidates: Sequence[Candidate]
@@ -46,6 +47,7 @@ class Ground:
     leaving: frozenset[str] = frozenset()
     state: CephState | None = None
     replacing: tuple[Replacement, ...] = ()
+    arbiter: ObservedMachine | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,13 +75,15 @@ def desire(ground: Ground) -> Layout:
     if not has_layout(site):
         return Layout(allocations={one.id: one.given for one in candidates})
     grouped = plan_clusters(site, candidates, standing.clusters, ground.unplaced)
-    storage = _storage(ground, grouped)
-    placed = [_join(site, one, grouped.member_of.get(one.id, ""), storage) for one in candidates]
+    storage, outside = _storage(ground, grouped), _tiebreaker(site, candidates)
+    placed = [_join(site, one, grouped.member_of.get(one.id, ""), storage, outside) for one in candidates]
     backbone, cabling = plan_backbone(site, placed, standing.backbone, ground.kept)
     nodes = _nodes(ground, placed, Wiring(site, backbone))
     ceph = _ceph(ground, placed, grouped)
     desired = Desired(nodes=nodes, clusters=grouped.clusters, ceph=ceph.layout, backbone=backbone)
-    work = ceph_work(site, desired, placed, ceph.choices, before=standing.ceph, state=ground.state)
+    work = ceph_work(
+        site, desired, placed, ceph.choices, before=standing.ceph, state=ground.state, arbiter=ground.arbiter
+    )
     return Layout(
         desired=replace(desired, availability=availability(site, desired, placed)),
         allocations={one.id: one.given for one in placed},
@@ -93,7 +97,7 @@ def desire(ground: Ground) -> Layout:
             *work.waits,
             *_later(desired),
         ),
-        storage=_dedicated(site, candidates, storage),
+        storage=_dedicated(site, candidates, storage | outside),
     )
 
 
@@ -134,29 +138,33 @@ def _storage(ground: Ground, grouped: ClusterPlan) -> frozenset[str]:
     return frozenset(one.id for one in ceph_members(site, site.ceph, ground.candidates, grouped.clusters, before))
 
 
-def _dedicated(site: Site, candidates: Sequence[Candidate], storage: frozenset[str]) -> frozenset[str]:
-    """Ids of Ceph's machines that no cluster wants, members and a tiebreaker: they run Debian's own Ceph. Also while the
-    layout waits for other members, since an operating system is chosen once."""
+def _tiebreaker(site: Site, candidates: Sequence[Candidate]) -> frozenset[str]:
+    """The id of the machine that breaks Ceph's ties, when one does."""
     spec = site.ceph
-    if spec is None:
+    found = Referees(candidates).find(spec.tiebreaker) if spec is not None and spec.stretch else None
+    return frozenset((found.id,)) if found is not None else frozenset()
+
+
+def _dedicated(site: Site, candidates: Sequence[Candidate], storage: frozenset[str]) -> frozenset[str]:
+    """Ids of Ceph's machines (``storage``: members and a tiebreaker) that no cluster wants: they run Debian's own Ceph. Also
+    while the layout waits for other members, since an operating system is chosen once."""
+    if site.ceph is None:
         return frozenset()
     membership = Membership(site, candidates)
-    tiebreaker = membership.referees.find(spec.tiebreaker) if spec.stretch else None
-    return frozenset(
-        one.id for one in candidates if (one.id in storage or one is tiebreaker) and membership.of(one) is None
-    )
+    return frozenset(one.id for one in candidates if one.id in storage and membership.of(one) is None)
 
 
-def _join(site: Site, one: Candidate, cluster: str, storage: frozenset[str]) -> Candidate:
+def _join(site: Site, one: Candidate, cluster: str, storage: frozenset[str], outside: frozenset[str]) -> Candidate:
     """The candidate with its cluster, and the planes that it has a part in."""
     given = one.given if one.given.cluster == cluster else replace(one.given, cluster=cluster)
-    return replace(one, given=given, planes=_planes(site, one, cluster, storage))
+    planes = _planes(site, one, cluster, storage)
+    return replace(one, given=given, planes=planes | {Plane.STORAGE_PUBLIC} if one.id in outside else planes)
 
 
 def _planes(site: Site, one: Candidate, cluster: str, storage: frozenset[str]) -> frozenset[Plane]:
     """Everybody is managed; corosync, migration and guests are for nodes of clusters, storage for Ceph's members and for
-    nodes, which are its clients (of the cluster network only where Ceph is not the site's). A site without clusters and
-    Ceph has all its networks everywhere."""
+    nodes, which are its clients (of the cluster network only where Ceph is not the site's; its tiebreaker is in the public
+    one, too). A site without clusters and Ceph has all its networks everywhere."""
     if not site.clusters and site.ceph is None:
         return EVERY
     planes = {Plane.PROVISIONING, Plane.MANAGEMENT}

@@ -79,6 +79,7 @@ def _plan(site: Site, profiles: Iterable[Profile], observed: Observed, parent: P
         fsid=standing.ceph.fsid if standing.ceph else "",
         state=observed.ceph,
         replacing=observed.replacing,
+        arbiter=observed.arbiter,
     )
     seen = {machine.expected for machine in machines}
     for name in planner.entries.keys() - seen:
@@ -143,6 +144,7 @@ class _Planner:
     fsid: str
     state: CephState | None
     replacing: tuple[Replacement, ...]
+    arbiter: ObservedMachine | None
     candidates: list[Candidate] = field(default_factory=list)
     ready: list[tuple[Candidate, DiskPlan]] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
@@ -323,6 +325,7 @@ class _Planner:
             leaving=self.leaving,
             state=self.state,
             replacing=self.replacing,
+            arbiter=self.arbiter,
         )
 
     def _system(self, one: Candidate) -> str:

@@ -52,7 +52,8 @@ def plan_pools(
     if heavy > MAX_WEIGHT:
         text = f"the OSDs weigh {heavy:.0f} TiB together, a CRUSH bucket holds {MAX_WEIGHT}: make two Ceph clusters of them"
         wait = Wait(about=spec.name, reason=WaitReason.LAYOUT, text=text)
-        return PoolPlan(pools=standing, rules=rules(standing, standing_rules), waits=(wait,))
+        kept = rules(standing, standing_rules, stretch=spec.stretch)
+        return PoolPlan(pools=standing, rules=kept, waits=(wait,))
     planner = _Planner(
         site=site,
         spec=spec,
@@ -63,7 +64,7 @@ def plan_pools(
     planner.plan()
     pools = count(tuple(planner.drafts.values()), planner.terrain)
     waits = (*planner.waits, *too_many(spec.name, pools, planner.terrain))
-    return PoolPlan(pools=pools, rules=rules(pools, standing_rules), waits=waits)
+    return PoolPlan(pools=pools, rules=rules(pools, standing_rules, stretch=spec.stretch), waits=waits)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -106,8 +107,15 @@ class _Planner:
     # ------------------------------------------------------------ where
 
     def _two_sites(self) -> Level | None:
-        """The largest level with exactly two sites; says so when there is none, or when they weigh differently (Ceph's
-        ``enable_stretch_mode`` compares the weights)."""
+        """The largest level with exactly two sites; says so when there is none, when they weigh differently (Ceph's
+        ``enable_stretch_mode`` compares the weights), or when OSDs are of several classes, which its rules can't tell apart
+        (`crushrules.rules`)."""
+        classes = self.terrain.classes()
+        if len(classes) > 1:
+            shown = ", ".join(sorted(classes, key=natural))
+            text = f"stretch mode knows no device classes, and there are OSDs of {shown}: leave all but one class out"
+            self._wait(self.spec.name, WaitReason.LAYOUT, text)
+            return None
         for level in DOWNWARD[:-1]:
             weights = self._weights(level)
             if len(weights) != 2:
@@ -232,7 +240,8 @@ class _Planner:
             elif bulk is not None and name != bulk.device_class and _narrower(fit.level, bulk.domain):
                 reasons.append(f"OSDs of class {name} are only on enough {fit.level}s, not {bulk.domain}s")
             else:
-                return _draft(spec, part, wish, replace(fit, why=fit.why + self._unused(wish)), old)
+                known = replace(fit, why=fit.why + self._unused(wish))
+                return _draft(spec, part, wish, known, old, "" if self.stretched else name)
         smaller = spec.domain is not None and spec.domain is not Level.HOST
         remedy = "name a smaller domain" if smaller else "add machines with OSDs, or move disks between them"
         self._wait(part.name, WaitReason.TOO_FEW_DOMAINS, f"{'; '.join(reasons)}: {remedy}")
@@ -255,12 +264,15 @@ class _Planner:
         return replace(wish, first=Level.ZONE) if across else wish
 
 
-def _draft(spec: PoolSpec, part: Part, wish: Wish, fit: Spread, old: PoolLayout | None) -> Draft:
+def _draft(  # noqa: PLR0917 - a pool is made of so many things
+    spec: PoolSpec, part: Part, wish: Wish, fit: Spread, old: PoolLayout | None, taken: str
+) -> Draft:
+    """``taken`` is the class that its rule takes, or empty."""
     pool = PoolLayout(
         name=part.name,
         service=spec.service,
         application=part.application,
-        rule=rule_name(wish.device_class, wish.root, fit),
+        rule=rule_name(taken, wish.root, fit),
         root=wish.root,
         device_class=wish.device_class,
         size=fit.copies.size,

@@ -15,8 +15,8 @@ from appliance.serve import journal, lifeline
 from appliance.serve.prepare import PrepareError
 from appliance.serve.supervisor import Child, Supervisor
 
-ROLES = ("worker", "http", "https", "agents", "netboot")
-"""In the order in which they start: machines are answered last."""
+ROLES = ("worker", "http", "https", "agents", "netboot", "arbiter")
+"""In the order in which they start: machines are answered last, then the boot server itself is one."""
 
 HTTP_THREADS = 32
 PEOPLE_THREADS = 64  # up to 40 of them hold event streams
@@ -34,8 +34,9 @@ def run(role: str, settings: Settings) -> None:
 
 
 def run_all(settings: Settings) -> None:
-    """The supervisor; netboot runs only when an interface is named."""
-    roles = tuple(role for role in ROLES if role != "netboot" or settings.interfaces)
+    """The supervisor; netboot runs only when an interface is named, arbiter only as root."""
+    left_out = {role for role, fits in (("netboot", settings.interfaces), ("arbiter", os.geteuid() == 0)) if not fits}
+    roles = tuple(role for role in ROLES if role not in left_out)
     _import_all()
     children = tuple(Child(role=role, run=partial(_run_child, role, settings)) for role in roles)
     _say(settings, roles)
@@ -57,7 +58,7 @@ def _run_child(role: str, settings: Settings) -> None:
 def _import_all() -> None:
     """Before the forks: each child would import the same for itself. What is there now is not looked at again by the
     garbage collector, so that its memory stays shared."""
-    for module in ("agents", "listener", "netboot", "people", "public", "worker"):
+    for module in ("agents", "arbiter", "listener", "netboot", "people", "public", "worker"):
         importlib.import_module(f"appliance.serve.{module}")
     gc.freeze()
 
@@ -150,6 +151,13 @@ def serve_worker(settings: Settings) -> None:
     worker.run(settings)
 
 
+def serve_arbiter(settings: Settings) -> None:
+    """The agent of the boot server itself, while a monitor is planned there."""
+    from appliance.serve import arbiter  # noqa: PLC0415
+
+    arbiter.run(settings)
+
+
 def _https_addresses(settings: Settings) -> tuple[str, ...]:
     """The provisioning address, and loopback for a browser or a tunnel on the appliance itself."""
     addresses = dict.fromkeys((str(settings.address), "127.0.0.1"))
@@ -157,6 +165,7 @@ def _https_addresses(settings: Settings) -> tuple[str, ...]:
 
 
 RUNNERS: Mapping[str, Callable[[Settings], None]] = {
+    "arbiter": serve_arbiter,
     "http": serve_http,
     "https": serve_https,
     "agents": serve_agents,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+from appliance.model.machine import APPLIANCE
 from appliance.model.place import Level, Place
 from appliance.site.checked import Checked
 from appliance.site.machineentries import MachineEntry, RackEntry
@@ -32,6 +33,9 @@ def _identity(checked: Checked) -> Iterator[Problem]:
     for machine in checked.machines:
         if not (machine.serial or machine.mac or machine.uuid or machine.switch_port) and checked.sound(machine.at):
             message = "nothing identifies this machine: give at least one of serial, mac, uuid, switch_port"
+            yield checked.problem(machine.at.path, message, key=True)
+        if machine.name == APPLIANCE:
+            message = "this name means the machine that rackseed itself runs on; give another one"
             yield checked.problem(machine.at.path, message, key=True)
     for key, what in _UNIQUE:
         values = ((machine.at, key, _comparable(key, getattr(machine, key))) for machine in checked.machines)

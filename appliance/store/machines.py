@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, bindparam, func, insert, or_, select, update
 
 from agent.wire import from_data
-from appliance.model.machine import Machine, Phase, Policy, Trouble
+from appliance.model.machine import APPLIANCE, Machine, Phase, Policy, Trouble
 from appliance.store import rows, schema
 
 _GET = select(schema.machine).where(schema.machine.c.id == bindparam("machine"))
@@ -42,6 +42,26 @@ def add(connection: Connection, *, at: float, policy: Policy = Policy.USE) -> st
     return machine_id
 
 
+def add_appliance(connection: Connection, *, at: float) -> bool:
+    """Make the row of the machine that the appliance runs on, when it is not there; whether it was made now. Nobody installs
+    it: it is in service from the beginning."""
+    if get(connection, APPLIANCE) is not None:
+        return False
+    connection.execute(
+        insert(schema.machine).values(
+            id=APPLIANCE,
+            name=APPLIANCE,
+            policy=Policy.USE,
+            phase=Phase.DEPLOYED,
+            phase_since=at,
+            created=at,
+            last_contact=at,
+            generation=1,
+        )
+    )
+    return True
+
+
 def get(connection: Connection, machine_id: str) -> MachineRow | None:
     """The machine with this id."""
     row = connection.execute(_GET, {"machine": machine_id}).mappings().first()
@@ -61,8 +81,9 @@ def find(connection: Connection, key: str) -> MachineRow | None:
 
 
 def everything(connection: Connection) -> tuple[MachineRow, ...]:
-    """All machines, the oldest first."""
-    query = select(schema.machine).order_by(schema.machine.c.created, schema.machine.c.id)
+    """All machines, the oldest first; without the one that the appliance runs on (`get` has it)."""
+    table = schema.machine
+    query = select(table).where(table.c.id != APPLIANCE).order_by(table.c.created, table.c.id)
     return tuple(_row(row) for row in connection.execute(query).mappings())
 
 

@@ -49,11 +49,15 @@ def _configure(args: CephArgs, _state: CephState | None) -> Act:
 
 
 def _monitor(args: CephArgs, state: CephState | None) -> Act | Wait:
-    """The first planned one begins the cluster when none was ever seen; every other joins those that answer."""
+    """The first planned one begins the cluster when none was ever seen; every other joins those that answer. In stretch mode
+    they let nobody in of whom they do not know where he stands, so that is said before."""
     host, others = _on(args), answering(args, state)
     first = args.monitors[0].name == host.name
     if not others and not first:
         return Wait(text=f"{host.name} joins when another monitor answers: see the step of {args.monitors[0].name}")
+    where = next((f"{level}={name}" for who, level, name in args.sites if who == host.name), "")
+    if state is not None and state.stretch and where and host.name not in state.monitors:
+        return ask(args, state, (commands.command("mon add", name=host.name, addr=host.address, location=[where]),))
     order = CephOrder(
         action=CephAction.MON,
         fsid=args.fsid,
@@ -119,10 +123,13 @@ def _right(osd: OsdLayout, host: CephHost, found: OsdState, old: OsdLayout | Non
 
 
 def _stretch(args: CephArgs, state: CephState | None) -> Act | Wait:
-    """Where each monitor stands, how they elect, then the mode itself. ``sites`` has the tiebreaker last."""
+    """Where each monitor stands, how they elect, then the mode itself; or, when it is on, which monitor breaks ties from now
+    on. ``sites`` has the tiebreaker last."""
+    name, level, _ = args.sites[-1]
+    if state is not None and state.stretch:
+        return ask(args, state, (commands.command("mon set_new_tiebreaker", name=name),))
     told = [commands.command("mon set election_strategy", strategy="connectivity")]
     told += [commands.command("mon set_location", name=n, args=[f"{level}={where}"]) for n, level, where in args.sites]
-    name, level, _ = args.sites[-1]
     told.append(
         commands.command(
             "mon enable_stretch_mode", tiebreaker_mon=name, new_crush_rule=args.service, dividing_bucket=level

@@ -78,8 +78,8 @@ def _osd(args: CephArgs, state: CephState) -> bool:
     return found is not None and not misweighed(found, args.osd, args.old)
 
 
-def _stretch(_args: CephArgs, state: CephState) -> bool:
-    return state.stretch
+def _stretch(args: CephArgs, state: CephState) -> bool:
+    return state.stretch and state.tiebreaker in ("", args.sites[-1][0])
 
 
 def _pool(args: CephArgs, state: CephState) -> bool:

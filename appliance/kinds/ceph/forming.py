@@ -120,7 +120,7 @@ class Former(Draft):
             if machine not in self.hosts or self._runs("mon", machine):
                 continue
             host = self.hosts[machine]
-            args = self.args(CephVerb.MON, host=host, daemon=host.name, service="mon")
+            args = self.args(CephVerb.MON, host=host, daemon=host.name, service="mon", sites=self._sites())
             found.append(self.add(f"ceph-mon/{host.name}", machine, args, (*self.own(machine), *found[-1:])))
         return tuple(found)
 
@@ -169,19 +169,29 @@ class Former(Draft):
 
     def _stretch(self, after: tuple[str, ...]) -> tuple[str, ...]:
         """Two sites and a tiebreaker. It needs OSDs, for Ceph compares the weights; before the pools, for it changes the
-        rule of every pool that is there."""
-        pool = next((one for one in self.layout.pools if one.per_domain > 1), None)
-        if stretched(self.layout, self.state) or pool is None:
+        rule of every pool that is there. Or another tiebreaker, before the old one leaves."""
+        pool, sites = self._stretched_pool(), self._sites()
+        if pool is None or not sites or stretched(self.layout, self.state, sites[-1][0]):
             return ()
-        sites = []
+        args = self.args(CephVerb.STRETCH, service=pool.rule, sites=sites)
+        return (self.add("ceph-stretch", self.asker, args, after),)
+
+    def _stretched_pool(self) -> PoolLayout | None:
+        return next((one for one in self.layout.pools if one.per_domain > 1), None)
+
+    def _sites(self) -> tuple[tuple[str, str, str], ...]:
+        """Where each monitor stands (see `CephArgs`); nothing while there is no stretch mode, or its tiebreaker is not
+        there."""
+        pool, sites = self._stretched_pool(), []
+        if pool is None or not self.layout.stretch:
+            return ()
         for service in self.layout.services:
             host = self.hosts.get(service.machine)
             if service.kind == "mon" and host is not None:
                 inside = dict(host.location).get(pool.domain.value)
                 sites.append((host.name, pool.domain.value, inside or service.bucket or host.name))
-        inside_first = sorted(sites, key=lambda one: sum(one[2] == other[2] for other in sites) == 1)
-        args = self.args(CephVerb.STRETCH, service=pool.rule, sites=tuple(inside_first))
-        return (self.add("ceph-stretch", self.asker, args, after),)
+        last = [one for one in sites if sum(one[2] == other[2] for other in sites) == 1]
+        return (*(one for one in sites if one not in last), *last) if len(last) == 1 else ()
 
     def _pools(self, after: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(

@@ -224,8 +224,9 @@ def runs(state: CephState | None, kind: str, name: str) -> bool:
     return name in seen[kind]
 
 
-def stretched(layout: CephLayout, state: CephState | None) -> bool:
-    return not layout.stretch or (state is not None and state.stretch)
+def stretched(layout: CephLayout, state: CephState | None, tiebreaker: str) -> bool:
+    """Whether stretch mode is on, with this tiebreaker (where Ceph says which it has); or not wanted."""
+    return not layout.stretch or (state is not None and state.stretch and state.tiebreaker in ("", tiebreaker))
 
 
 def host_names(hosts: Mapping[str, CephHost], machines: Iterable[str]) -> tuple[str, ...]:

@@ -144,16 +144,18 @@ def pool_rule_missing(scene: Scene) -> Findings:
 
 @rule(ERROR, _AGAIN)
 def pool_unlike_rule(scene: Scene) -> Findings:
-    """A pool's rule is made for its kind, takes its root and class, and goes through its failure domain."""
+    """A pool's rule is made for its kind, takes its root and class (none in stretch mode), and goes through its failure
+    domain."""
     for pool, layout in with_rules(scene):
         found = readable(layout)
+        wanted = "" if scene.ceph and scene.ceph.stretch else pool.device_class
         if layout.erasure is not (pool.erasure is not None):
             kind = "erasure coding" if layout.erasure else "copies"
             yield pool.name, f"its rule {layout.name} is for {kind}"
         classes = {block.device_class for block in found}
-        if found and classes != {pool.device_class}:
+        if found and classes != {wanted}:
             said = " and ".join(sorted(name or "any class" for name in classes))
-            yield pool.name, f"its rule {layout.name} takes {said}; the pool is for {pool.device_class or 'any class'}"
+            yield pool.name, f"its rule {layout.name} takes {said}; the pool is for {wanted or 'any class'}"
         inside = set(scene.tree.under(pool.root))
         if found and inside and not {block.take for block in found} <= inside:
             takes = ", ".join(sorted({block.take for block in found}))

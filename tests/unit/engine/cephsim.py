@@ -39,6 +39,7 @@ class CephSim:
     checks: list[str] = field(default_factory=list)
     proven: list[tuple[str, ...]] = field(default_factory=list)
     lamps: list[tuple[str, str, bool]] = field(default_factory=list)
+    tiebreaker: str = ""
 
     def state(self, at: float) -> CephState | None:
         """None while there is no monitor."""
@@ -58,6 +59,8 @@ class CephSim:
             gateways=tuple(self.gateways),
             metadata_servers=tuple(self.servers),
             notes=tuple(sorted(self.notes.items())),
+            stretch=bool(self.tiebreaker),
+            tiebreaker=self.tiebreaker,
             health="HEALTH_OK",
             pgs=(("active+clean", 8),) if self.pools else (),
             at=at,
@@ -206,7 +209,11 @@ class CephSim:
                 "health": health,
                 "pgmap": {"pgs_by_state": groups},
             },
-            "mon dump": {"mons": [{"name": name} for name in self.monitors]},
+            "mon dump": {
+                "mons": [{"name": name} for name in self.monitors],
+                "stretch_mode": bool(self.tiebreaker),
+                "tiebreaker_mon": self.tiebreaker,
+            },
             "mgr metadata": [{"name": name} for name in self.managers],
             "osd dump": {
                 "osds": [
@@ -268,6 +275,16 @@ class CephSim:
 
     def on_auth_import(self) -> None:
         pass
+
+    def on_mon_set_election_strategy(self, strategy: str) -> None:
+        assert strategy == "connectivity"
+
+    def on_mon_set_location(self, name: str, args: list[str]) -> None:
+        assert name in self.monitors and len(args) == 1
+
+    def on_mon_enable_stretch_mode(self, tiebreaker_mon: str, new_crush_rule: str, dividing_bucket: str) -> None:
+        assert tiebreaker_mon in self.monitors and new_crush_rule in self.rules and dividing_bucket
+        self.tiebreaker = tiebreaker_mon
 
     def on_config_key_set(self, key: str, val: str) -> None:
         self.notes[key.removeprefix("rackseed/")] = val

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agent.cephorder import CephAction, CephOrder, MonAnswer
-from agent.wire import Environment, Order, Progress, ProgressState
+from agent.wire import Environment, Order, Progress, ProgressState, Report
 from appliance.effects.cephdoor import DoorResult, DoorState
 from appliance.effects.clock import FakeClock
 from appliance.engine.engine import Engine
@@ -16,12 +16,13 @@ from appliance.engine.registry import Tools, registry
 from appliance.kinds import ceph
 from appliance.model.ceph import PoolSpec
 from appliance.model.cephstate import CephState
-from appliance.model.machine import MachineEvent
+from appliance.model.machine import APPLIANCE, MachineEvent
 from appliance.model.network import AddressLayout, HostNetwork, Plane
 from appliance.model.place import Place
 from appliance.model.plan import Desired, NodeLayout, Plan, Step
+from appliance.operations import arbiter, reports
 from appliance.operations import orders as operation
-from appliance.operations.context import SYSTEM
+from appliance.operations.context import SYSTEM, Actor, Role
 from appliance.operations.secrets import make_keys, secret_for
 from appliance.store import certificates, inventories, lifecycle, machines, plans, steps
 from appliance.store.certificates import CertificateRow, CertificateState
@@ -31,6 +32,7 @@ from tests.unit.kinds import scenes
 
 PLAN = "c" * 64
 READING = frozenset({CephAction.ASK, CephAction.CHECK, CephAction.PROVE})
+SOCKET = Actor(name="root", role=Role.ADMIN, via="socket")
 
 
 @dataclass
@@ -105,14 +107,17 @@ class SimDoor:
 
 
 class CephWorld:
-    """``boxes`` machines with two disks each; `steps` are what the kind makes of nothing."""
+    """``boxes`` machines with two disks each; `steps` are what the kind makes of nothing. ``stretch``: in two datacenters,
+    with the tiebreaker on the appliance, whose own agent is enrolled by `Agents`."""
 
-    def __init__(self, folder: Path, boxes: int = 3, pools: tuple[PoolSpec, ...] = (scenes.BLOCK,)) -> None:
+    def __init__(
+        self, folder: Path, boxes: int = 3, pools: tuple[PoolSpec, ...] = (scenes.BLOCK,), *, stretch: bool = False
+    ) -> None:
         self.world = World(folder)
         self.clock, self.store, self.app = self.world.clock, self.world.store, self.world.app
-        among = scenes.boxes(boxes)
+        among = scenes.boxes(boxes, racks=2, datacenters=2) if stretch else scenes.boxes(boxes)
         self.ids = {box.name: self.deployed(box.name) for box in among}
-        self.scene = scenes.scene(among, pools, ids=self.ids)
+        self.scene = scenes.scene(among, pools, ids=self.ids, stretch=stretch)
         self.layout = self.scene.layout
         self.steps = ceph.steps(self.layout, self.scene.hosts, None, None, self.scene.networks, self.scene.choices)
         self.sim = CephSim(self.layout, dict(self.scene.hosts))
@@ -242,9 +247,21 @@ class Agents:
     def __init__(self, world: CephWorld) -> None:
         self.world = world
         self.nonces = {machine: f"{name}-1" for name, machine in world.ids.items()}
+        self.environments = dict.fromkeys(self.nonces, Environment.INSTALLED)
+        if APPLIANCE in world.scene.hosts:
+            self.nonces[APPLIANCE], self.environments[APPLIANCE] = "appliance-1", Environment.ARBITER
+            self.enrol_appliance()
         self.off: set[str] = set()
         self.secrets: dict[str, set[str]] = {machine: set() for machine in self.nonces}
         self.told: list[Order] = []
+
+    def enrol_appliance(self) -> None:
+        """As `rackseed serve arbiter` and its agent do."""
+        place = arbiter.enrol(self.world.app, SOCKET, new_csr())
+        assert place.certificate
+        inventory = self.world.world.inventory(Environment.ARBITER)
+        report = Report(nonce=self.nonces[APPLIANCE], inventory=replace(inventory, disks=(), ceph="18.2.7"))
+        reports.report(self.world.app, APPLIANCE, report, environment=Environment.ARBITER)
 
     def turn(self) -> None:
         """Each machine asks once, and does what it is told."""
@@ -253,7 +270,7 @@ class Agents:
                 self.one(machine)
 
     def poll(self, machine: str) -> Order | None:
-        signed = operation.poll(self.world.app, machine, self.nonces[machine], Environment.INSTALLED).order
+        signed = operation.poll(self.world.app, machine, self.nonces[machine], self.environments[machine]).order
         return self.world.app.authority.verify(signed) if signed else None
 
     def one(self, machine: str) -> None:
@@ -264,7 +281,7 @@ class Agents:
         if order.step != ASK:
             self.told.append(order)
         for name in secret_names(order.ceph):
-            value = secret_for(self.world.app, machine, name, order.id).secret
+            value = secret_for(self.world.app, machine, name, order.id, self.environments[machine]).secret
             assert value
             self.secrets[machine].add(name)
         self.tell(machine, order, ProgressState.RUNNING, stage="ceph", fraction=0.5)

@@ -29,13 +29,13 @@ CEPH = "debian-13-ceph"
 
 def test_agent_recipe_has_what_the_agent_calls() -> None:
     """Every program that the agent's code starts by name is in the image (or a command of busybox). What it does for Ceph
-    only runs in the installed system."""
+    only runs in the installed system, and on the boot server."""
     recipe = agent_recipe()
     busybox = {"chroot", "sh", "ip", "cat", "systemctl"}
     there = {Path(name).name for name in recipe.programs} | {Path(link.split(" -> ")[0]).name for link in recipe.links}
     called = set()
     for path in (ROOT / "agent").rglob("*.py"):
-        if path.name.startswith("ceph"):
+        if path.name.startswith("ceph") or path.name == "arbiter.py":
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"run", "Pipeline"}:

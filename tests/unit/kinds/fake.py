@@ -108,6 +108,7 @@ class Fake:
             self.state = CephState(
                 fsid=order.fsid, buckets=(ROOT,), rules=("replicated_rule",), health="HEALTH_OK", release="reef"
             )
+        assert not self._now.stretch or order.daemon in self._now.monitors, "nobody knows where it stands"
         names = (*(name for name in self._now.monitors if name != order.daemon), order.daemon)
         self._set(monitors=names, quorum=tuple(dict.fromkeys((*self._now.quorum, order.daemon))))
 
@@ -267,6 +268,7 @@ class Fake:
         assert var == "standby_count_wanted" and int(val) >= 0
 
     def _mon_remove(self, name: str) -> None:
+        assert name != self._now.tiebreaker, "stretch mode keeps its tiebreaker"
         left = tuple(one for one in self._now.monitors if one != name)
         assert left
         self._set(monitors=left, quorum=tuple(one for one in self._now.quorum if one != name))
@@ -279,4 +281,12 @@ class Fake:
 
     def _mon_enable_stretch_mode(self, tiebreaker_mon: str, new_crush_rule: str, dividing_bucket: str) -> None:
         assert tiebreaker_mon in self._now.monitors and new_crush_rule in self._now.rules
-        self._set(stretch=True)
+        self._set(stretch=True, tiebreaker=tiebreaker_mon)
+
+    def _mon_add(self, name: str, addr: str, location: list[str]) -> None:
+        assert self._now.stretch and name not in self._now.monitors and addr and len(location) == 1
+        self._set(monitors=(*self._now.monitors, name))
+
+    def _mon_set_new_tiebreaker(self, name: str) -> None:
+        assert self._now.stretch and name in self._now.quorum
+        self._set(tiebreaker=name)

@@ -85,19 +85,22 @@ def scene(
     refs: Mapping[str, DiskRef] | None = None,
     ids: Mapping[str, str] | None = None,
     fsid: str = FSID,
+    tiebreaker: Box | None = None,
 ) -> Scene:
     """``before`` keeps numbers and services, as a plan's parent does. ``refs`` are disks as they really are, by serial;
-    ``ids`` machine ids by name."""
+    ``ids`` machine ids by name. ``tiebreaker`` of stretch mode: the appliance, or this machine."""
     members = [floor.machine(box.name, box.rack, memory=box.memory) for box in among]
     where = {member.id: (ids or {}).get(member.name, member.id) for member in members}
     site = floor.site(racks=tuple({box.rack.name: box.rack for box in among if box.rack}.values()))
-    spec = CephSpec(pools=tuple(pools), stretch=stretch, tiebreaker="appliance" if stretch else "")
+    between = [floor.machine(tiebreaker.name, memory=tiebreaker.memory)] if tiebreaker else []
+    word = between[0].name if between else "appliance"
+    spec = CephSpec(pools=tuple(pools), stretch=stretch, tiebreaker=word if stretch else "")
     osds = _osds(among, {m.name: m.id for m in members}, refs or {}, before, where)
     holders = frozenset(osd.machine for osd in osds)
     wanted = frozenset(pool.service for pool in pools)
     back = {real: member for member, real in where.items()}
     standing = [replace(one, machine=back.get(one.machine, one.machine)) for one in (before.services if before else ())]
-    services, short = place_services(site, spec, members, holders, wanted, standing)
+    services, short = place_services(site, spec, members, holders, wanted, standing, outside=[*members, *between])
     made = plan_pools(site, spec, members, osds, before.pools if before else ())
     assert not short and not made.waits, (short, made.waits)
     layout = CephLayout(
@@ -115,7 +118,7 @@ def scene(
         rules=made.rules,
         pools=made.pools,
     )
-    hosts = {where[member.id]: _host(where[member.id], member) for member in members}
+    hosts = {where.get(one.id, one.id): _host(where.get(one.id, one.id), one) for one in (*members, *between)}
     if stretch:
         hosts["appliance"] = CephHost(machine="appliance", name="appliance", address="10.77.1.254")
     return Scene(layout=layout, hosts=hosts, choices=choices(layout.osds), before=before)

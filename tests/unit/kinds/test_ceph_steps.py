@@ -116,6 +116,16 @@ def stretched() -> tuple[Scene, Fake]:
     return made, Fake(hosts=dict(made.hosts))
 
 
+def another_tiebreaker() -> tuple[Scene, Fake]:
+    """A machine instead of the appliance: it joins a cluster in stretch mode, and the appliance's monitor leaves."""
+    before = stretched()[0]
+    fake = formed(before)
+    made = grown(boxes(4, 2, racks=2, datacenters=2), before, pools=(BLOCK,), stretch=True, tiebreaker=Box(name="h9"))
+    made = replace(made, hosts={**before.hosts, **made.hosts})
+    fake.hosts = dict(made.hosts)
+    return made, fake
+
+
 def coded() -> tuple[Scene, Fake]:
     pools = (
         PoolSpec(name="vms", service=Service.BLOCK, erasure=Erasure(k=2, m=2)),
@@ -186,6 +196,7 @@ def removed_host() -> tuple[Scene, Fake]:
 SCENES: dict[str, Callable[[], tuple[Scene, Fake]]] = {
     "four-hosts": four_hosts,
     "stretch": stretched,
+    "stretch-another-tiebreaker": another_tiebreaker,
     "erasure-coded": coded,
     "databases": databases,
     "replace-disk": replaced_disk,

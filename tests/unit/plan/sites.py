@@ -188,6 +188,32 @@ def stretch_over_two_datacenters() -> Scene:
     return Scene(text=site(*PLANES, racks, *lines, "clusters: {pve: }", ceph), machines=machines)
 
 
+TWO_HALLS = "racks: {a1: {datacenter: dc-a}, b1: {datacenter: dc-b}}"
+THREE_HALLS = "racks: {a1: {datacenter: dc-a}, b1: {datacenter: dc-b}, c1: {datacenter: dc-c}}"
+
+
+def stretch_with_the_appliance_between() -> Scene:
+    lines, machines = named([EPYC] * 4, ("a1", "b1"))
+    ceph = "ceph: {stretch: true, tiebreaker: appliance, pools: {vms: block}}"
+    return Scene(text=site(*PLANES, TWO_HALLS, *lines, ceph), machines=machines)
+
+
+def stretch_with_a_machine_between() -> Scene:
+    return _between(GENERIC)
+
+
+def stretch_with_a_pi_between() -> Scene:
+    return _between(PI5)
+
+
+def _between(hardware: Hardware) -> Scene:
+    """A fifth machine, in a hall of its own, breaks ties."""
+    lines, machines = named([EPYC] * 4, ("a1", "b1"))
+    extra, others = named([*[EPYC] * 4, hardware], ("a1", "b1", "c1"))
+    ceph = "ceph: {profiles: epyc-compute, stretch: true, tiebreaker: n5, pools: {vms: block}}"
+    return Scene(text=site(*PLANES, THREE_HALLS, *lines, extra[5], ceph), machines=(*machines, others[4]))
+
+
 def spinning_disks_with_databases() -> Scene:
     lines = (
         *PLANES,
@@ -419,6 +445,9 @@ SCENES: tuple[Callable[[], Scene], ...] = (
     epyc_arm_and_pi,
     erasure_coded_objects,
     stretch_over_two_datacenters,
+    stretch_with_the_appliance_between,
+    stretch_with_a_machine_between,
+    stretch_with_a_pi_between,
     spinning_disks_with_databases,
     encrypted_and_split_nvme,
     two_stacks,

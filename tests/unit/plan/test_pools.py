@@ -118,8 +118,10 @@ def test_refusals(golden: Golden, oracle: Oracle) -> None:
 
 
 def test_stretch(golden: Golden, oracle: Oracle) -> None:
-    built = yard(*rows(8, racks=4, datacenters=2, disks=MIXED))
+    """Its rule takes no device class: with one, no placement group becomes active after the loss of a site."""
+    built = yard(*rows(8, racks=4, datacenters=2, disks=(("nvme", 3.84),) * 4))
     plan = built.plan(BLOCK, FILES, stretch=True)
+    assert all("class" not in step for rule in plan.rules for step in rule.steps)
     golden.check("crush/pools-stretch.txt", show(plan))
     assert oracle.check(built.layout(plan)) == []
     assert built.plan(BLOCK, FILES, stretch=True, standing=plan.pools, rules=plan.rules) == plan
@@ -132,6 +134,11 @@ def test_stretch(golden: Golden, oracle: Oracle) -> None:
         (rows(5, racks=5, datacenters=2), BLOCK, "equal weight, dc1 has 43.66 TiB, dc2 has 29.10 TiB"),
         (rows(8, racks=4, datacenters=2), replace(OBJECTS, erasure=AUTO), "knows no erasure coding"),
         (rows(8, racks=4, datacenters=2), replace(BLOCK, size=3), "stretch mode has 4 copies"),
+        (
+            rows(8, racks=4, datacenters=2, disks=MIXED),
+            BLOCK,
+            "knows no device classes, and there are OSDs of hdd, nvme",
+        ),
         (rows(2, racks=2, datacenters=2), BLOCK, "2 of 4 copies need 2 hosts in each datacenter: not so in dc1, dc2"),
     ],
 )

@@ -10,7 +10,7 @@ from appliance.model.ceph import Erasure, Service
 from appliance.model.network import Carrier, Plane, Shape
 from appliance.model.site import ExpectedCount
 from appliance.site.example import EXAMPLES, example
-from appliance.site.load import load_site, load_text
+from appliance.site.load import SiteError, load_site, load_text
 
 SYSTEMS = ("debian-13",)
 FOLDER = Path(__file__).parent / "sites"
@@ -150,3 +150,13 @@ machines: {pi: {serial: A1, rack: r3}}
 ceph: {stretch: true, tiebreaker: pi}
 """
     assert load_text(text, systems=SYSTEMS).ceph is not None
+
+
+def test_no_machine_is_called_like_the_appliance() -> None:
+    text = """\
+site: s
+networks: {provisioning: {cidr: 10.0.0.0/24}}
+machines: {appliance: {serial: A1}}
+"""
+    with pytest.raises(SiteError, match=r":3:12: machines.appliance: this name means the machine that rackseed itself"):
+        load_text(text, systems=SYSTEMS)

@@ -273,7 +273,7 @@ def stretch(s: Sane, *monitors: str) -> None:
         Bucket(name="east", level="datacenter", items=("r1", "r2")),
         Bucket(name="west", level="datacenter", items=("r3", "r4")),
     )
-    rule = ("take default class nvme", "choose firstn 0 type datacenter", "chooseleaf firstn 2 type host", "emit")
+    rule = ("take default", "choose firstn 0 type datacenter", "chooseleaf firstn 2 type host", "emit")
     s.crush_rule("nvme-rack", steps=rule)
     pool = {"size": 4, "domain": Level.DATACENTER, "domains": 2, "per_domain": 2, "heals": False, "pg_num": 256}
     s.of_ceph(stretch=True, pools=(replace(s.ceph.pools[0], **pool),), capacity=(), rules=s.ceph.rules[:1])
@@ -282,6 +282,22 @@ def stretch(s: Sane, *monitors: str) -> None:
 
 STRETCHED = "pool-does-not-heal"
 case("pool-does-not-heal", stretch)
+case(
+    "pool-unlike-rule",
+    lambda s: (
+        stretch(s),
+        s.crush_rule(
+            "nvme-rack",
+            steps=(
+                "take default class nvme",
+                "choose firstn 0 type datacenter",
+                "chooseleaf firstn 2 type host",
+                "emit",
+            ),
+        ),
+    ),
+    also="pool-does-not-heal",
+)
 case("stretch-monitors", lambda s: stretch(s, "m-1", "m-3", "m-4", "m-5", "appliance"), also=STRETCHED)
 case("stretch-monitors", lambda s: stretch(s, "m-1", "m-3", "m-5", "m-7", "m-8"), also=STRETCHED)
 case("stretch-monitors", lambda s: s.of_ceph(stretch=True, pools=()))
