@@ -52,13 +52,26 @@ class SecretFile:
 class MonCommand:
     """A command to the monitors (or the active manager) as librados takes it: ``command`` is JSON with ``prefix``,
     ``payload`` its input. ``secret`` names a key whose text replaces ``{secret}`` in the payload. ``may_fail`` holds error
-    numbers that are as good as success (17 exists, 2 is gone)."""
+    numbers that are as good as success (17 exists, 2 is gone). With ``pool`` it is no command but a look: at the RBD
+    namespaces of that pool, answered with ``{"pool": …, "namespaces": […]}``; it never ends an order."""
 
     command: str
     payload: str = ""
     secret: str = ""
     manager: bool = False
     may_fail: tuple[int, ...] = ()
+    pool: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RbdNamespace:
+    """An RBD namespace ``name`` of ``pool``. ``entity`` and ``secret`` are those of the key that may use it and nothing
+    else: for its check only (without them a check only sees that the others' keys do not open it)."""
+
+    pool: str
+    name: str
+    entity: str = ""
+    secret: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +190,8 @@ class CephOrder:
     at ``address`` (``10.0.0.1:7480``). ``files`` and ``secrets`` are written first by every action.
     ``rules`` (of an ``ask``, after its commands) are CRUSH rules in crushtool's language (``rule NAME { id … }``), put into
     the live map when it has none of that name: no command makes a rule of several ``choose`` steps, or one that says
-    how often it may draw. ``laws`` are for ``prove``, ``measure`` is for the action of that name."""
+    how often it may draw. ``laws`` are for ``prove``, ``measure`` is for the action of that name. ``namespaces`` are made
+    where they are missing (of an ``ask``, after its commands), or used with their own keys (of a ``check``)."""
 
     action: CephAction
     fsid: str
@@ -197,6 +211,7 @@ class CephOrder:
     laws: tuple[PoolLaw, ...] = ()
     measure: MeasureOrder | None = None
     lamp: Lamp | None = None
+    namespaces: tuple[RbdNamespace, ...] = ()
 
     @property
     def grants(self) -> tuple[DeviceGrant, ...]:

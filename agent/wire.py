@@ -24,6 +24,7 @@ from agent.cephorder import (
     ObjectStore,
     OsdOrder,
     PoolLaw,
+    RbdNamespace,
     SecretFile,
 )
 from agent.document import WireError, canonical, decode, encode, from_data, to_data
@@ -89,6 +90,7 @@ __all__ = [
     "ProbeFailure",
     "Progress",
     "ProgressState",
+    "RbdNamespace",
     "RebootOrder",
     "Report",
     "ReportReply",

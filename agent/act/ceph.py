@@ -15,6 +15,7 @@ from agent.act import cephcrush as crush
 from agent.act import cephleave as leave
 from agent.act import cephmeasure as measure
 from agent.act import cephmonitors as monitors
+from agent.act import cephnamespaces as namespaces
 from agent.act import cephosds as osds
 from agent.act import cephprove, lamp
 from agent.act import cephservices as services
@@ -103,6 +104,11 @@ def _ask(errand: Errand) -> tuple[str, Answers]:
     if order.rules:
         try:
             said.append(crush.add_rules(order.rules))
+        except CephError as error:
+            raise CephAnswerError(str(error), answers) from error
+    if order.namespaces:
+        try:
+            said.append(namespaces.make(order.namespaces))
         except CephError as error:
             raise CephAnswerError(str(error), answers) from error
     return "; ".join(said) or "nothing was asked", answers

@@ -9,6 +9,7 @@ from pathlib import Path
 from agent.act import cephcommands as commands
 from agent.act import cephfiles as files
 from agent.act import cephmonitors as monitors
+from agent.act import cephnamespaces as namespaces
 from agent.act import cephservices as services
 from agent.act.cepherrand import Errand
 from agent.act.cephs3 import S3
@@ -35,6 +36,8 @@ def check(errand: Errand) -> str:
 
 def block(errand: Errand) -> str:
     """An RBD image, through librbd: no kernel module is needed."""
+    if errand.order.namespaces:
+        return namespaces.check(errand, SIZE, _name())
     files.need_programs(("rbd",))
     pool, data = errand.order.check, os.urandom(SIZE)
     image = f"{pool}/{_name()}"

@@ -20,7 +20,7 @@ ANSWERS_LIMIT = 900_000
 """Bytes of all answers of one order as JSON text: the appliance's agent listener takes bodies of 1 MiB."""
 TOO_LARGE = 27  # EFBIG
 SECRET = "{secret}"  # noqa: S105 - the placeholder, not a secret
-PACKAGES = "install python3-rados, python3-cephfs and ceph-common"
+PACKAGES = "install python3-rados, python3-rbd, python3-cephfs and ceph-common"
 
 
 SCRIPT = Path(__file__).with_name("cephtalk.py")
@@ -52,7 +52,13 @@ def talk(task: Mapping[str, Any], *, timeout: float, stays: Conversation | None 
 def send(commands: Sequence[MonCommand], *, entity: str = CLIENT_ADMIN, keyring: Path | None = None) -> list[MonAnswer]:
     """All answers up to the first that failed beyond its ``may_fail``; payloads as they are. Raises `CephError`."""
     items = [
-        {"command": item.command, "payload": item.payload, "manager": item.manager, "may_fail": list(item.may_fail)}
+        {
+            "command": item.command,
+            "payload": item.payload,
+            "manager": item.manager,
+            "may_fail": list(item.may_fail),
+            "pool": item.pool,
+        }
         for item in commands
     ]
     options = {"keyring": str(keyring)} if keyring else {}
@@ -77,15 +83,15 @@ def ask(commands: Sequence[MonCommand], secrets: Callable[[str], str]) -> tuple[
             payload=item.payload.replace(SECRET, secrets(item.secret).strip()) if item.secret else item.payload,
             manager=item.manager,
             may_fail=item.may_fail,
+            pool=item.pool,
         )
         for item in commands
     ]
     answers = fit(send(filled))
     last = answers[-1] if answers else MonAnswer(code=0)
-    if last.code and last.code not in commands[len(answers) - 1].may_fail:
-        raise CephAnswerError(
-            f"`{_named(commands[len(answers) - 1])}`: {last.status or 'failed'} ({last.code})", answers
-        )
+    asked = commands[len(answers) - 1] if answers else None
+    if asked is not None and last.code and not asked.pool and last.code not in asked.may_fail:
+        raise CephAnswerError(f"`{_named(asked)}`: {last.status or 'failed'} ({last.code})", answers)
     return answers
 
 

@@ -2,7 +2,7 @@
 
 Of its own because librados waits for ever when it likes, keeps threads, and is only there for the system's Python. Reads
 one JSON document from standard input, writes one to standard output; with ``--stay`` a document a line, for starting and
-connecting cost more than most questions. Standard library, rados and cephfs only.
+connecting cost more than most questions. Standard library, rados, rbd and cephfs only.
 """
 
 from __future__ import annotations
@@ -16,21 +16,27 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from errno import EIO
 from typing import Any
 
 CONNECT_SECONDS = 20
 STAY_SECONDS = 60
 """With ``--stay``: without another task for so long it ends."""
 COMMAND_SECONDS = 60
+OBJECT_SECONDS = 10
+"""For a look at what OSDs answer: without it one at a pool that can't be used would never end."""
 
 
-def connect(task: dict[str, Any]) -> Any:
+def connect(task: dict[str, Any], seconds: int = 0) -> Any:
+    """``seconds`` are the patience with OSDs; without them they are waited for, however slow."""
     rados = importlib.import_module("rados")  # not there on every machine
     cluster: Any = rados.Rados(conffile=task["conf"], name=task["entity"])
     for name, value in task.get("options", {}).items():
         cluster.conf_set(name, value)
     cluster.conf_set("client_mount_timeout", str(CONNECT_SECONDS))
     cluster.conf_set("rados_mon_op_timeout", str(COMMAND_SECONDS))  # the bindings ignore the time-out of a command
+    if seconds:
+        cluster.conf_set("rados_osd_op_timeout", str(seconds))
     cluster.conf_set("log_to_stderr", "false")
     cluster.connect(timeout=CONNECT_SECONDS)
     return cluster
@@ -38,9 +44,12 @@ def connect(task: dict[str, Any]) -> Any:
 
 def commands(task: dict[str, Any]) -> dict[str, Any]:
     """One after the other, until one fails with a number that its ``may_fail`` does not hold."""
-    cluster = task.get("cluster") or connect(task)
+    cluster = task.get("cluster") or connect(task, OBJECT_SECONDS)
     answers = []
     for item in task["commands"]:
+        if item.get("pool"):
+            answers.append(namespaces(cluster, item["pool"]))
+            continue
         send = cluster.mgr_command if item["manager"] else cluster.mon_command
         code, out, status = send(item["command"], item["payload"].encode(), timeout=COMMAND_SECONDS)
         text = out.decode("utf-8", "replace") if isinstance(out, bytes) else str(out)
@@ -59,6 +68,31 @@ def monmap(task: dict[str, Any]) -> dict[str, Any]:
     with open(task["path"], "wb") as file:  # noqa: PTH123 - nothing more is imported than needed
         file.write(out)
     return {}
+
+
+def namespaces(cluster: Any, pool: str) -> dict[str, Any]:
+    """The RBD namespaces of a pool, as the answer to a command. Whatever goes wrong is an error number."""
+    try:
+        rbd = importlib.import_module("rbd")
+        with cluster.open_ioctx(pool) as place:
+            found = sorted(rbd.RBD().namespace_list(place))
+    except Exception as error:  # bindings raise many kinds
+        number = getattr(error, "errno", None)
+        return {"code": abs(number) if isinstance(number, int) and number else EIO, "output": "", "status": str(error)}
+    return {"code": 0, "output": json.dumps({"pool": pool, "namespaces": found}), "status": ""}
+
+
+def make_namespaces(task: dict[str, Any]) -> dict[str, Any]:
+    """RBD namespaces that are missing; those that are there are no error. ``wanted`` are pairs of pool and name."""
+    rbd = importlib.import_module("rbd")
+    cluster = connect(task)
+    made = []
+    for pool, name in task["wanted"]:
+        with cluster.open_ioctx(pool) as place:
+            if name not in rbd.RBD().namespace_list(place):
+                rbd.RBD().namespace_create(place, name)
+                made.append(f"{pool}/{name}")
+    return {"made": made}
 
 
 def filesystem(task: dict[str, Any]) -> dict[str, Any]:
@@ -167,11 +201,12 @@ def _remove(pool: Any, names: list[str], depth: int) -> None:
 
 
 DO = {
-    "connect": lambda task: {"cluster": connect(task)},
+    "connect": lambda task: {"cluster": connect(task, OBJECT_SECONDS)},
     "commands": commands,
     "monmap": monmap,
     "filesystem": filesystem,
     "measure": measure,
+    "namespaces": make_namespaces,
 }
 
 

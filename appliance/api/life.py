@@ -1,4 +1,4 @@
-"""``/api/v1``: what is wanted of a Ceph that stands: disks that are replaced, hosts that leave."""
+"""``/api/v1``: what is wanted of a Ceph that stands: disks that are replaced, hosts that leave, old OSDs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from appliance.api.documents import instant
 from appliance.api.route import FORBID, Api, Reply, appliance, asking
-from appliance.operations import hosts, replacements
+from appliance.operations import hosts, osdremovals, replacements
 from appliance.operations.hosts import LeavingView
+from appliance.operations.osdremovals import RemovalView
 from appliance.operations.replacements import ReplacementView
 
 api = Api("life", __name__, url_prefix="/api/v1")
@@ -72,6 +73,35 @@ class LeavingDocument:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OsdWish:
+    """``number`` is the OSD's in Ceph."""
+
+    __pydantic_config__ = FORBID
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemovalDocument:
+    """An OSD that is to be removed. ``uuid`` is what the map has there (empty: only the CRUSH tree has it), ``host`` where
+    it hangs, ``kept`` why it is not removed now (empty: it is by the next plan)."""
+
+    id: int
+    number: int
+    uuid: str
+    host: str
+    kept: str
+    asked: str | None
+    asked_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemovalList:
+    """All that hold, the oldest first."""
+
+    removals: tuple[RemovalDocument, ...]
+
+
 @api.route_for("POST", "/replacements", status=201, errors=(401, 403, 404, 409), idempotent=True)
 def replace_disk(body: DiskWish) -> Reply[ReplacementDocument]:
     """Want a disk replaced. Nothing happens before a plan is applied; the same wish again is the same wish. 409 says why
@@ -91,6 +121,26 @@ def list_replacements() -> ReplacementList:
     """Disks that are to be replaced, or were."""
     found = replacements.list_replacements(appliance(), asking())
     return ReplacementList(replacements=tuple(map(_replacement, found)))
+
+
+@api.route_for("POST", "/osd-removals", status=201, errors=(401, 403, 404, 409), idempotent=True)
+def remove_osd(body: OsdWish) -> Reply[RemovalDocument]:
+    """Want an OSD gone that no plan made: an old one that is down or empty, an id that waits for no disk, what is left in
+    the CRUSH tree. Nothing happens before a plan is applied. 409 says why not."""
+    view = osdremovals.remove_osd(appliance(), asking(), body.number)
+    return Reply(value=_removal(view), location="/api/v1/osd-removals")
+
+
+@api.route_for("POST", "/osd-removals/cancel", errors=(401, 403, 409), idempotent=True)
+def keep_osd(body: OsdWish) -> RemovalDocument:
+    """Take such a wish back. 409 when it is removed at this moment."""
+    return _removal(osdremovals.keep_osd(appliance(), asking(), body.number))
+
+
+@api.route_for("GET", "/osd-removals", errors=(401, 403))
+def list_osd_removals() -> RemovalList:
+    """OSDs that no plan made and that are to be removed."""
+    return RemovalList(removals=tuple(map(_removal, osdremovals.list_removals(appliance(), asking()))))
 
 
 @api.route_for("POST", "/machines/<machine>/leave", errors=(401, 403, 404, 409, 503), idempotent=True)
@@ -129,4 +179,17 @@ def _leaving(view: LeavingView) -> LeavingDocument:
         osds=view.osds,
         down=view.down,
         seconds=view.seconds,
+    )
+
+
+def _removal(view: RemovalView) -> RemovalDocument:
+    row = view.row
+    return RemovalDocument(
+        id=row.seq,
+        number=row.number,
+        uuid=row.uuid,
+        host=view.host,
+        kept=view.kept,
+        asked=instant(row.asked),
+        asked_by=row.asked_by,
     )

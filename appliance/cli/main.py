@@ -21,7 +21,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "image": ("image", "image", "Build agent image, root images and boot files into the cache."),
     "machine": ("machine", "machine", "List, show, approve and change machines."),
     "plan": ("plan", "plan", "Show what would happen, and every disk that would be erased."),
-    "remove": ("verbs", "remove", "Take a machine out of its Ceph."),
+    "remove": ("verbs", "remove", "Take a machine out of its Ceph, or an old OSD."),
     "replace": ("verbs", "replace", "Replace a disk, or a machine."),
     "serve": ("serve", "serve", "Run the appliance, or one of its processes."),
     "site": ("site", "site", "Write, check and load the site file."),

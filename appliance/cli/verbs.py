@@ -31,7 +31,7 @@ def add() -> None:
 
 @click.group()
 def remove() -> None:
-    """Take a machine out."""
+    """Take a machine out, or an OSD that no plan made."""
 
 
 @replace.command("disk")
@@ -94,6 +94,23 @@ def remove_host(client: Client, form: str, way: Way, machine: str) -> int:
     """
     wanted = client.post(f"/machines/{path(machine)}/leave", {"instead": ""})
     return carry_out(client, form, way, wanted=wanted, said=_leaves(wanted))
+
+
+@remove.command("osd")
+@click.argument("number", type=click.IntRange(0), metavar="N")
+@click.option("--cancel", is_flag=True, help="Take it back, as long as the plan has not begun with it.")
+@flow_options
+@connected
+def remove_osd(client: Client, form: str, way: Way, number: int, cancel: bool) -> int:
+    """Remove osd.N that no plan made: one of old times that is down or empty, an id that waits for no disk.
+
+    Its number, its key and its place in the CRUSH tree go; no disk is touched. Refused while it runs and holds data, and
+    while something can't be used without it. An OSD of a plan goes with its disk or its machine instead.
+    """
+    wanted = client.post("/osd-removals/cancel" if cancel else "/osd-removals", {"number": number})
+    where = f" of {wanted['host']}" if wanted["host"] else ""
+    said = f"osd.{number}{where} shall {'not be removed any more' if cancel else 'be removed'}"
+    return carry_out(client, form, way, wanted=wanted, said=said)
 
 
 @add.command("host")

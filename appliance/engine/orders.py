@@ -181,6 +181,7 @@ def issue_ceph(
 def secret_names(body: CephOrder) -> frozenset[str]:
     """Names of the secrets that an order needs: nothing else is given out for it."""
     names = {*(file.secret for file in body.secrets), *(command.secret for command in body.commands)}
+    names |= {namespace.secret for namespace in body.namespaces}
     return frozenset(names | ({body.store.secret} if body.store else set())) - {""}
 
 

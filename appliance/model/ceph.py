@@ -88,7 +88,7 @@ class PoolSpec:
     """A pool of the site file. ``size`` 0: 3 copies (4 in stretch mode); ``min_size`` 0: size - 1, or k + 1. ``domain``
     None: the largest level that has enough buckets for it to heal, else enough to place. ``share`` is the part of the usable
     space that it will need, relative to the other pools. ``erasure`` instead of copies; without numbers (``k`` 0) they are
-    chosen by the number of domains."""
+    chosen by the number of domains. ``namespaces`` (of block pools) each have a key of their own."""
 
     name: str
     service: Service
@@ -99,6 +99,7 @@ class PoolSpec:
     spread: Spread | None = None
     domain: Level | None = None
     share: float = 1.0
+    namespaces: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +198,7 @@ class PoolLayout:
     """One pool. ``size`` is copies or k + m; ``domain`` what copies are spread over, ``domains`` how many of those there
     are, ``per_domain`` how many copies one of them holds at most. ``root`` is the bucket that the rule takes (``default``,
     or a zone's). ``share`` is its target_size_ratio. ``heals``: whether copies are complete again after the loss of one
-    domain. ``why`` says how that was decided."""
+    domain. ``why`` says how that was decided. ``namespaces`` are RBD's, in the pool that holds images' headers."""
 
     name: str
     service: Service
@@ -215,6 +216,7 @@ class PoolLayout:
     share: float
     heals: bool
     why: str = ""
+    namespaces: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,7 +269,8 @@ class Bucket:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CephLayout:
     """The whole cluster. ``members`` are machine ids, ``public`` and ``cluster`` network names. The CRUSH map's text is made
-    from ``buckets``, ``osds`` and ``rules`` by `appliance.plan.crush.text`, on demand."""
+    from ``buckets``, ``osds`` and ``rules`` by `appliance.plan.crush.text`, on demand. ``ports`` are machines with the bytes
+    per second of their ports for copies, as far as these tell a speed."""
 
     name: str
     fsid: str
@@ -284,6 +287,7 @@ class CephLayout:
     pools: tuple[PoolLayout, ...] = ()
     capacity: tuple[Capacity, ...] = ()
     throughput: tuple[Throughput, ...] = ()
+    ports: tuple[tuple[str, int], ...] = ()
     frozen: str = ""
 
 
@@ -295,7 +299,8 @@ class CephVerb(StrEnum):
     map keeps the laws of all pools) and ``verify`` (write, read and compare). Life: ``out`` (drain), ``destroy`` (the id
     and its place stay for a new disk), ``purge`` (id, key and place go), ``zap``, ``leave`` (daemons other than OSDs are
     removed from a machine, or empty buckets from the tree), ``locate`` (the lamp of a disk's slot: on with ``old`` alone,
-    off with ``osd``, the one that took its place). ``stretch``: two sites with a tiebreaker."""
+    off with ``osd``, the one that took its place). ``stretch``: two sites with a tiebreaker. ``namespaces``: those of RBD
+    in a pool, with keys."""
 
     CONFIGURE = "configure"
     MON = "mon"
@@ -304,6 +309,7 @@ class CephVerb(StrEnum):
     OSD = "osd"
     STRETCH = "stretch"
     POOL = "pool"
+    NAMESPACES = "namespaces"
     FILESYSTEM = "filesystem"
     MDS = "mds"
     RGW = "rgw"
@@ -334,9 +340,10 @@ class CephArgs:
     """Everything that a step of Ceph needs and that the plan decides. ``daemon`` is the id without its type.
     ``monitors`` are the planned ones, in order; the first is the one that begins. ``old`` is the OSD that is replaced
     or leaves. Fields that a verb does not need are empty. ``daemons`` are what will run on ``host`` (``mon``, ``osd``
-    …), ``realm`` is that of the object service, ``keys`` names what users' keys are for (pools and file systems),
-    ``sites`` where monitors stand in stretch mode (name, level, bucket; the tiebreaker last), also of a step that makes a
-    monitor, ``pools`` those of a proof."""
+    …; of a drain: the numbers of all OSDs that are drained together), ``realm`` is that of the object service, ``keys``
+    names what users' keys are for (pools and file systems; of a check: namespaces), ``sites`` where monitors stand in
+    stretch mode (name, level, bucket; the tiebreaker last), also of a step that makes a monitor, ``pools`` those of a proof.
+    ``rate`` is how fast a drain is expected to be, in bytes per second (0: not known); the hash leaves it out."""
 
     verb: CephVerb
     name: str
@@ -358,3 +365,4 @@ class CephArgs:
     keys: tuple[str, ...] = ()
     sites: tuple[tuple[str, str, str], ...] = ()
     pools: tuple[PoolLayout, ...] = ()
+    rate: int = 0

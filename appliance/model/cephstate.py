@@ -8,7 +8,8 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OsdState:
     """One OSD of the map. ``uuid`` is its own; ``host`` its bucket in the tree or empty; ``destroyed``: its id waits for a
-    new disk; ``pgs`` how many placement groups it holds (None: not known)."""
+    new disk; ``pgs`` how many placement groups it holds (None: not known). ``filling`` is what the monitors say about its
+    room: empty, ``nearfull``, ``backfillfull`` or ``full``."""
 
     number: int
     uuid: str
@@ -22,10 +23,13 @@ class OsdState:
     used: int = 0
     size: int = 0
     pgs: int | None = None
+    filling: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolState:
+    """``namespaces`` are those of RBD (None: nobody was asked, or no answer came)."""
+
     number: int
     name: str
     size: int
@@ -37,6 +41,7 @@ class PoolState:
     stored: int = 0
     autoscale: str = ""
     share: float = 0.0
+    namespaces: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +68,9 @@ class CephState:
     ``checks`` pairs of code and summary. ``pgs`` counts by state name. ``at`` is when it was asked (seconds since the
     epoch). ``metadata_servers`` are all of them, active or standby. ``notes`` are what rackseed left in the monitors'
     store about things that Ceph does not show without showing secrets (``keys/mds.n1`` and a digest of its caps).
-    ``tiebreaker`` is the monitor that breaks ties in stretch mode. ``recovering`` is objects per second."""
+    ``tiebreaker`` is the monitor that breaks ties in stretch mode. ``recovering`` is objects per second. ``nearfull``,
+    ``backfillfull`` and ``full`` are the parts of an OSD at which Ceph warns, moves nothing there any more, and stops
+    writes. ``ghosts`` are OSDs of the tree that the map does not have, with the host below which they hang."""
 
     fsid: str
     release: str = ""
@@ -86,6 +93,10 @@ class CephState:
     degraded: int = 0
     misplaced: int = 0
     recovering: float = 0.0
+    nearfull: float = 0.85
+    backfillfull: float = 0.90
+    full: float = 0.95
+    ghosts: tuple[tuple[int, str], ...] = ()
     at: float = 0.0
 
     @property

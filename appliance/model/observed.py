@@ -41,11 +41,13 @@ class Replacement:
 class Observed:
     """Input of the planner beside the site file. ``images`` maps an operating system's name to the SHA-256 of its root
     image; a name that is missing was not built yet. ``ceph`` is what its monitors said last, None before there are any.
-    ``replacing`` are disks that people want replaced. Order of ``machines`` and ``replacing`` never matters. ``arbiter`` is
-    the machine that the appliance runs on, as its own agent says it; None while that never reported."""
+    ``replacing`` are disks that people want replaced, ``removing`` numbers of OSDs that no plan made and that people want to
+    be gone. Order of ``machines``, ``replacing`` and ``removing`` never matters. ``arbiter`` is the machine that the
+    appliance runs on, as its own agent says it; None while that never reported."""
 
     machines: tuple[ObservedMachine, ...]
     images: tuple[tuple[str, str], ...] = ()
     ceph: CephState | None = None
     replacing: tuple[Replacement, ...] = ()
     arbiter: ObservedMachine | None = None
+    removing: tuple[int, ...] = ()

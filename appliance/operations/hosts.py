@@ -61,13 +61,14 @@ def remove_host(app: Appliance, actor: Actor, key: str, instead: str = "") -> Le
                 raise Conflict(_refusal(_name(row), why, instead))
         audit.record(connection, app, actor, "host.remove", row.id, instead=instead, osds=[osd.number for osd in osds])
         moving = [osd for osd in state.osds if osd.number in serving] if state else []
+        rate = kind.drain_rate(layout, None, osds) if layout else None
         return LeavingView(
             machine=row.id,
             name=_name(row),
             instead=_name(find(connection, instead)) if instead else "",
             osds=tuple(osd.number for osd in osds),
             down=tuple(osd.number for osd in osds if osd.number not in serving),
-            seconds=kind.drain_seconds(state, moving) if state and moving else 0.0,
+            seconds=kind.drain_seconds(state, moving, rate.expected if rate else 0.0) if state and moving else 0.0,
         )
 
 

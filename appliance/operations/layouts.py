@@ -14,7 +14,7 @@ from appliance.operations.errors import NotFound
 from appliance.operations.plans import find_plan, observe_all, site_in
 from appliance.plan import crush, explain
 from appliance.plan.difflines import DiffLine, to_text
-from appliance.store import machines
+from appliance.store import machines, plans
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +75,10 @@ def explain_plan(app: Appliance, actor: Actor, hash_: str, what: str) -> Explana
     actor.require(Role.VIEWER, "look at plans")
     with app.store.read() as connection:
         row, site, observed = find_plan(connection, hash_), site_in(connection), observe_all(connection)
+        parent = plans.get(connection, row.plan.parent)
+    before = parent.plan.desired if parent else None
     try:
-        lines = explain.explain(row.plan, observed, site, what, app.profiles)
+        lines = explain.explain(row.plan, observed, site, what, app.profiles, before=before)
     except explain.ExplainError as error:
         raise NotFound(str(error)) from error
     return Explanation(hash=row.hash, what=what.strip(), lines=lines)

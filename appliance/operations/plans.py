@@ -16,6 +16,8 @@ from sqlalchemy.exc import IntegrityError
 
 from appliance.engine.orders import OrderError
 from appliance.engine.settlement import settle
+from appliance.kinds import ceph
+from appliance.model.ceph import CephLayout
 from appliance.model.observed import Observed
 from appliance.model.plan import Desired, DiskChoice, DiskFate, LintFinding, Plan, Step, StepKind, Wait
 from appliance.model.site import Site
@@ -23,6 +25,7 @@ from appliance.operations import audit, sites
 from appliance.operations.context import Actor, Appliance, Role
 from appliance.operations.errors import Conflict, Invalid, NotFound, Unavailable
 from appliance.operations.machines import observe, observe_appliance
+from appliance.operations.osdremovals import end_removals, removing
 from appliance.operations.rendering import operating_system, render_files
 from appliance.operations.replacements import reconcile, replacing
 from appliance.operations.secrets import make_keys
@@ -103,16 +106,26 @@ def make_plan(app: Appliance, actor: Actor) -> PlanView:
     with app.store.write() as connection:
         site, parent = site_in(connection), plans.get(connection, plans.last_accepted(connection))
         reconcile(connection, parent.plan.desired.ceph if parent else None, at=app.clock.now())
+        end_removals(connection, at=app.clock.now())
         observed = observe_all(connection)
         made = make.plan(site, app.profiles, observed, parent.plan if parent else None)
         before = plans.get(connection, made.hash)
         if before is not None and before.state is PlanState.ACCEPTED:
             return _view(connection, before)
-        findings = lint(site, made, observed, app.profiles)
+        standing = parent.plan.desired.ceph if parent else None
+        findings = (*lint(site, made, observed, app.profiles), *_of_ceph(made, standing, observed))
         text = render(made, observed, parent.plan.desired if parent else None)
         plans.put_draft(connection, made, lint=findings, diff=text, made_by=actor.name, made=app.clock.now())
         log.info("machine=- step=plan why=%s made by %s: %d steps", made.hash[:12], actor.name, len(made.steps))
         return _view(connection, find_plan(connection, made.hash))
+
+
+def _of_ceph(made: Plan, before: CephLayout | None, observed: Observed) -> tuple[LintFinding, ...]:
+    """What is to be said about the Ceph that stands; it has to be the one of this layout."""
+    layout, state = made.desired.ceph, observed.ceph
+    if layout is None or state is None or state.fsid != layout.fsid:
+        return ()
+    return ceph.lint(layout, before, state)
 
 
 def show_plan(app: Appliance, actor: Actor, hash_: str) -> PlanView:
@@ -286,6 +299,7 @@ def observe_all(connection: Connection) -> Observed:
         ceph=cephstates.latest(connection),
         replacing=replacing(connection),
         arbiter=observe_appliance(connection),
+        removing=removing(connection),
     )
 
 

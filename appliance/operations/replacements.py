@@ -284,5 +284,6 @@ def _view(row: ReplacementRow, found: KnownDisk, layout: CephLayout | None, stat
     if layout is not None and state is not None and row.state is ReplacementState.WANTED:
         numbers = kind.serving(layout.fsid, _on(found, layout), state)
         moving = [osd for osd in state.osds if osd.number in numbers]
-        seconds = kind.drain_seconds(state, moving) if moving else None
+        rate = kind.drain_rate(layout, None, _on(found, layout))
+        seconds = kind.drain_seconds(state, moving, rate.expected if rate else 0.0) if moving else None
     return ReplacementView(row=row, name=found.name, where=found.where, seconds=seconds)

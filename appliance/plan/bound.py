@@ -16,7 +16,7 @@ from operator import attrgetter
 from typing import cast
 
 from agent.document import field_names
-from appliance.model.ceph import CephLayout, OsdBudget, OsdLayout, PoolLayout
+from appliance.model.ceph import CephArgs, CephLayout, OsdBudget, OsdLayout, PoolLayout
 from appliance.model.network import BackboneLayout, CableLayout, HostNetwork
 from appliance.model.plan import Desired, DiskChoice, Fact, Step
 
@@ -33,7 +33,8 @@ class Bound:
 UNBOUND: dict[type, frozenset[str]] = {
     DiskChoice: frozenset({"path", "now", "why"}),
     Desired: frozenset({"availability"}),
-    CephLayout: frozenset({"capacity", "throughput"}),
+    CephLayout: frozenset({"capacity", "throughput", "ports"}),
+    CephArgs: frozenset({"rate"}),
     OsdBudget: frozenset({"memory", "text"}),
     OsdLayout: frozenset({"replacing"}),
     PoolLayout: frozenset({"why"}),

@@ -21,6 +21,7 @@ from appliance.plan.disks import Claims
 from appliance.plan.order import natural
 from appliance.plan.osd import Known, OsdPlan, plan_osds
 from appliance.plan.pools import plan_pools
+from appliance.plan.portspeed import storage_networks, storage_rate
 from appliance.plan.replacing import NOTHING, Replacing
 from appliance.plan.services import place_services
 from appliance.plan.throughput import throughput
@@ -193,9 +194,16 @@ def _layout(
         pools=pools.pools,
         capacity=capacity(spec, members, osds, pools.pools, buckets, site=site, terrain=terrain),
         throughput=throughput(site, spec, members, osds, pools.pools, terrain=terrain),
+        ports=_ports(site, spec, members),
         frozen=spec.frozen,
     )
     return layout, (*short, *pools.waits)
+
+
+def _ports(site: Site, spec: CephSpec, members: Sequence[Candidate]) -> tuple[tuple[str, int], ...]:
+    """Machines with what their ports for copies carry, as far as these tell."""
+    network = storage_networks(site, spec.public, spec.cluster)[1]
+    return tuple((member.id, rate) for member in members if (rate := storage_rate(member, network)))
 
 
 def _plane(site: Site, plane: Plane) -> str:

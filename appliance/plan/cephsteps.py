@@ -8,7 +8,7 @@ machine is told something only when its installed system reports to us, so a pla
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from agent.wire import Disk, Environment
@@ -53,9 +53,11 @@ def ceph_work(
     before: CephLayout | None,
     state: CephState | None,
     arbiter: ObservedMachine | None = None,
+    removing: Collection[int] = (),
 ) -> CephWork:
     """What is to be done now. ``before`` is the layout that was accepted last, ``state`` what Ceph said of itself last,
-    ``arbiter`` the machine that the appliance runs on."""
+    ``arbiter`` the machine that the appliance runs on; ``removing`` are numbers of OSDs that no plan made and that people
+    want to be gone."""
     layout = desired.ceph
     if layout is None:
         return CephWork(choices=choices)
@@ -77,10 +79,22 @@ def ceph_work(
             waits = (*waits, Wait(about=layout.name, reason=WaitReason.MEMBERS_MISSING, text=own))
     if waits and known is None:
         return CephWork(choices=choices, waits=waits)
-    made = kind.steps(layout, found, known, before, networks(site), choices)
+    waits += tuple(_kept(layout, before, known, removing))
+    made = kind.steps(layout, found, known, before, networks(site), choices, remove=removing)
     written = {key for step in made for key in written_keys(step)}
     marked = tuple(_marked(choice, written, there, layout.fsid) for choice in choices)
     return CephWork(steps=made, choices=marked, waits=waits)
+
+
+def _kept(
+    layout: CephLayout, before: CephLayout | None, state: CephState | None, removing: Collection[int]
+) -> Iterable[Wait]:
+    """What people want to be gone and is not removed now. What is gone already is nobody's business any more."""
+    for number in sorted(removing):
+        gone = state is not None and kind.gone(state, number)
+        why = "Ceph has not said anything yet" if state is None else kind.kept(layout, before, state, number)
+        if why and not gone:
+            yield Wait(about=f"osd.{number}", reason=WaitReason.LAYOUT, text=f"it is not removed: {why}")
 
 
 def _not_ours(site: Site, layout: CephLayout, state: CephState | None) -> str:
@@ -173,6 +187,12 @@ def written_disks(step: Step) -> list[tuple[str, DiskRef]]:
     if args is not None and args.verb is CephVerb.ZAP and args.old is not None:
         return [(args.old.machine, disk) for disk in (args.old.db, args.old.wal) if disk is not None]
     return []
+
+
+def removed(steps: Iterable[Step]) -> list[int]:
+    """Numbers of OSDs that no plan made and that steps remove."""
+    found = (step.ceph for step in steps)
+    return [int(args.daemon) for args in found if args and args.verb is CephVerb.PURGE and args.old is None]
 
 
 def written_keys(step: Step) -> list[DiskKey]:

@@ -34,8 +34,8 @@ class Ground:
     """What a layout is made from. ``candidates`` are sorted by number. ``unplaced`` are names of expected machines that were
     not seen, and ids of those that are there but no candidates (``hidden``); ``kept`` what those of them have that have
     anything. ``leaving`` are ids of machines that a person let go. ``standing`` is the parent's layout, ``state`` what Ceph
-    said of itself last, ``replacing`` the disks that people replace, ``arbiter`` what the machine that the appliance runs
-    on says of itself."""
+    said of itself last, ``replacing`` the disks that people replace, ``removing`` numbers of OSDs that people want to be
+    gone, ``arbiter`` what the machine that the appliance runs on says of itself."""
 
     site: Site
     candidates: Sequence[Candidate]
@@ -48,6 +48,7 @@ class Ground:
     state: CephState | None = None
     replacing: tuple[Replacement, ...] = ()
     arbiter: ObservedMachine | None = None
+    removing: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +83,14 @@ def desire(ground: Ground) -> Layout:
     ceph = _ceph(ground, placed, grouped)
     desired = Desired(nodes=nodes, clusters=grouped.clusters, ceph=ceph.layout, backbone=backbone)
     work = ceph_work(
-        site, desired, placed, ceph.choices, before=standing.ceph, state=ground.state, arbiter=ground.arbiter
+        site,
+        desired,
+        placed,
+        ceph.choices,
+        before=standing.ceph,
+        state=ground.state,
+        arbiter=ground.arbiter,
+        removing=ground.removing,
     )
     return Layout(
         desired=replace(desired, availability=availability(site, desired, placed)),

@@ -14,8 +14,9 @@ from agent.wire import PartitionSpec
 from appliance.model.machine import Phase
 from appliance.model.observed import Observed
 from appliance.model.plan import Desired, DiskChoice, DiskFate, NodeLayout, Plan, Step, StepKind
-from appliance.plan import difflayout
-from appliance.plan.diffceph import DiskKey, assignments, disk_key, step_text
+from appliance.plan import diffdrain, difflayout
+from appliance.plan.cephtexts import step_text
+from appliance.plan.diffceph import DiskKey, assignments, disk_key
 from appliance.plan.difflayout import node_lines, place_text
 from appliance.plan.difflines import BLANK, MARKS, DiffLine, LineKind, count, create, heading, kind_of, to_text, why
 from appliance.plan.disks import by_machine
@@ -100,6 +101,7 @@ class _Diff:
     def lines(self) -> Iterator[DiffLine]:
         yield DiffLine(kind=LineKind.SUMMARY, text=summary(self.plan, self.before))
         yield from difflayout.lines(self.plan.desired, self.before, self.index.names)
+        yield from diffdrain.lines(self.plan, self.observed, self.before, self.index.names)
         planned: dict[str, list[Step]] = {}
         for step in self.plan.steps:
             planned.setdefault(step.machine, []).append(step)

@@ -7,9 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from appliance.model.ceph import (
     Capacity,
-    CephArgs,
     CephLayout,
-    CephVerb,
     DiskRef,
     OsdBudget,
     OsdLayout,
@@ -278,6 +276,7 @@ def _changed_pool(now: PoolLayout, old: PoolLayout) -> Iterator[DiffLine]:
         ("class", old.device_class, now.device_class),
         ("PGs", old.pg_num, now.pg_num),
         ("share", f"{old.share:g}", f"{now.share:g}"),
+        ("namespaces", ", ".join(old.namespaces), ", ".join(now.namespaces)),
         ("heals", old.heals, now.heals),
     )
 
@@ -315,6 +314,8 @@ def pool_details(ceph: CephLayout, pool: PoolLayout) -> Iterator[DiffLine]:
     capacity, throughput = _of(ceph.capacity, pool), _of(ceph.throughput, pool)
     if pool.why:
         yield why(f"why: {pool.why}")
+    if pool.namespaces:
+        yield why(f"namespaces: {', '.join(pool.namespaces)}; each with a key of its own for it alone")
     if isinstance(capacity, Capacity):
         yield why(f"capacity: {capacity_text(capacity)}")
     if isinstance(throughput, Throughput):
@@ -349,44 +350,3 @@ def throughput_text(found: Throughput) -> str:
 def rule_of(ceph: CephLayout, pool: PoolLayout) -> RuleLayout | None:
     """The CRUSH rule of a pool."""
     return next((rule for rule in ceph.rules if rule.name == pool.rule), None)
-
-
-_STEPS: Mapping[CephVerb, str] = {
-    CephVerb.CONFIGURE: "configuration and keyrings for its {daemons}",
-    CephVerb.MON: "monitor mon.{daemon}",
-    CephVerb.MGR: "manager mgr.{daemon}",
-    CephVerb.MDS: "metadata server mds.{daemon}",
-    CephVerb.RGW: "object gateway rgw.{daemon}",
-    CephVerb.TREE: "buckets and rules of the CRUSH tree, and users' keys",
-    CephVerb.OSD: "osd.{daemon} on disk {disk}",
-    CephVerb.STRETCH: "stretch mode",
-    CephVerb.POOL: "pool {pool}",
-    CephVerb.FILESYSTEM: "file system {service}",
-    CephVerb.SETTLE: "wait until everything is clean",
-    CephVerb.VERIFY: "write, read and compare: {daemon}",
-    CephVerb.PROVE: "prove every pool's rule on the live map",
-    CephVerb.OUT: "drain osd.{daemon}",
-    CephVerb.DESTROY: "destroy osd.{daemon}; its number and place stay",
-    CephVerb.PURGE: "remove osd.{daemon} with its number and place",
-    CephVerb.ZAP: "free the slots of osd.{daemon} on {shared}",
-    CephVerb.LEAVE: "take away {kind} {daemon}",
-    CephVerb.LOCATE: "lamp of disk {old} {lamp}",
-}
-
-
-def step_text(args: CephArgs) -> str:
-    """What a step of Ceph does, in a few words."""
-    layout = args.osd or args.old
-    disk = serial_key(layout.data.serial) or layout.data.wwn if layout else ""
-    pool = args.pool.name if args.pool else ""
-    text = _STEPS.get(args.verb, args.verb.value)
-    shared = [disk for disk in (args.old.db, args.old.wal) if disk is not None] if args.old else []
-    more = {
-        "shared": ", ".join(serial_key(disk.serial) or disk.wwn for disk in shared),
-        "kind": args.service or ", ".join(args.daemons),
-        "old": (serial_key(args.old.data.serial) or args.old.data.wwn) if args.old else "",
-        "lamp": "off" if args.osd else "on, where its slot has one",
-    }
-    return text.format(
-        **more, daemons=", ".join(args.daemons), daemon=args.daemon, disk=disk, pool=pool, service=args.service
-    )

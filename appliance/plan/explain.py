@@ -6,7 +6,7 @@ What is asked for is looked up in this order; the first that fits is explained:
 - a machine: its id, its name, its serial, or the MAC of one of its ports
 - ``MACHINE/SERIAL``: a disk of a machine, where several disks have that serial
 - a disk: its serial or its WWN
-- an OSD (``osd.12``): the disk that it lives on
+- an OSD (``osd.12``): the disk that it lives on; one that this plan drains: how long that takes
 - a pool, a cluster, or ``backbone``
 - the beginning of a serial or WWN, four letters or more, when only one disk has it
 """
@@ -17,9 +17,10 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
 from appliance.model.observed import Observed
-from appliance.model.plan import Plan
+from appliance.model.plan import Desired, Plan, Step
 from appliance.model.site import Site
 from appliance.plan.diffceph import DiskKey, disk_key
+from appliance.plan.diffdrain import drained_by
 from appliance.plan.difflines import DiffLine
 from appliance.plan.explainknown import Known
 from appliance.plan.explainmachine import machine_lines
@@ -40,10 +41,17 @@ class ExplainError(Exception):
 
 
 def explain(
-    plan: Plan, observed: Observed, site: Site, what: str, profiles: Iterable[Profile] = ()
+    plan: Plan,
+    observed: Observed,
+    site: Site,
+    what: str,
+    profiles: Iterable[Profile] = (),
+    *,
+    before: Desired | None = None,
 ) -> tuple[DiffLine, ...]:
-    """Lines about ``what``. ``profiles`` add why one matched, and which nearly did. Raises `ExplainError`."""
-    known = Known(plan=plan, observed=observed, site=site, profiles=tuple(profiles))
+    """Lines about ``what``. ``profiles`` add why one matched, and which nearly did; ``before`` is the layout of the parent.
+    Raises `ExplainError`."""
+    known = Known(plan=plan, observed=observed, site=site, profiles=tuple(profiles), before=before)
     wanted = what.strip()
     found = _find(known, wanted)
     if found is None:
@@ -122,6 +130,9 @@ def _show(known: Known, key: DiskKey) -> str:
 
 def _part(known: Known, what: str) -> Iterator[DiffLine] | None:
     desired, ceph = known.plan.desired, known.plan.desired.ceph
+    leaves = next((step for step in known.plan.steps if what and _about(step) == what), None)
+    if leaves is not None:
+        return step_lines(known, leaves)
     if ceph is not None and what.startswith("osd."):
         osd = next((osd for osd in ceph.osds if f"osd.{osd.number}" == what), None)
         key = disk_key(osd.machine, osd.data.serial, osd.data.wwn) if osd else ("", "", "")
@@ -133,6 +144,12 @@ def _part(known: Known, what: str) -> Iterator[DiffLine] | None:
     if cluster is not None:
         return explain_cluster(known, cluster)
     return backbone_lines(known) if what == "backbone" and desired.backbone is not None else None
+
+
+def _about(step: Step) -> str:
+    """The OSD that a step drains, by its name."""
+    osd = drained_by(step)
+    return f"osd.{osd.number}" if osd is not None else ""
 
 
 def _unknown(known: Known, what: str) -> str:

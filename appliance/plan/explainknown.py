@@ -9,7 +9,7 @@ from functools import cached_property
 from agent.wire import Disk
 from appliance.model.ceph import DiskRef, OsdLayout
 from appliance.model.observed import Observed, ObservedMachine
-from appliance.model.plan import Allocation, DiskChoice, NodeLayout, Plan
+from appliance.model.plan import Allocation, Desired, DiskChoice, NodeLayout, Plan
 from appliance.model.site import ExpectedMachine, Site
 from appliance.plan.diffceph import DiskKey, assignments, disk_key
 from appliance.plan.difflayout import names_of
@@ -30,12 +30,14 @@ class OsdsOfDisk:
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """One plan and its inputs. ``machines`` are also those that the plan has nothing to do for."""
+    """One plan and its inputs. ``machines`` are also those that the plan has nothing to do for; ``before`` is the layout of
+    its parent."""
 
     plan: Plan
     observed: Observed
     site: Site
     profiles: tuple[Profile, ...] = ()
+    before: Desired | None = None
 
     @cached_property
     def machines(self) -> Mapping[str, ObservedMachine]:

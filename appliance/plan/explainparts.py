@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator
 from appliance.model.ceph import CephLayout, OsdLayout, PoolLayout
 from appliance.model.cluster import Arbiter, ClusterLayout
 from appliance.model.plan import DiskChoice, DiskFate, Step, StepKind
+from appliance.plan.cephtexts import step_text
 from appliance.plan.diffceph import DiskKey, disk_key, host_osds, pool_details, pool_text, rule_of, show_ref
+from appliance.plan.diffdrain import drain_of, drained_by, texts
 from appliance.plan.difflayout import cable_text, cluster_lines, place_text, survival_text
 from appliance.plan.difflines import DiffLine, LineKind, count, grouped, ranges, show_bytes, why
 from appliance.plan.explainknown import Known, fact_line, section
@@ -141,7 +143,7 @@ def reversible(step: Step) -> str:
 def step_lines(known: Known, step: Step) -> Iterator[DiffLine]:
     """One step: what it does, its order, its limits, its disk and image, the facts it depends on."""
     yield DiffLine(kind=LineKind.HEADING, text=f"step {step.key} ({step.name})")
-    yield fact_line(STEP_TEXTS.get(step.kind, str(step.kind)))
+    yield fact_line(step_text(step.ceph) if step.ceph else STEP_TEXTS.get(step.kind, str(step.kind)))
     yield step_line(known, step)
     following = [other.key for other in known.plan.steps if step.key in other.after]
     if following:
@@ -158,6 +160,9 @@ def step_lines(known: Known, step: Step) -> Iterator[DiffLine]:
         key = disk_key(step.machine, disk.serial, disk.wwn)
         title = f"Its disk: {disk.serial.strip() or disk.wwn}, {show_size(disk.size)}"
         yield from section(title, fate_lines(known, key, disk))
+    if drained_by(step) is not None and (drain := drain_of(known.plan, known.observed, known.before)) is not None:
+        title = f"Until it is empty, with all {count(len(drain.osds), 'OSD')} that this plan drains"
+        yield from section(title, (fact_line(text) for text in texts(drain)))
     yield from section("Facts that bind the plan", known.facts_of(f"{step.machine}/"))
     yield from section("Images", known.facts_of("image/") if step.install else ())
 
@@ -189,6 +194,7 @@ def _asked(known: Known, name: str) -> Iterator[DiffLine]:
         return
     asked: list[tuple[str, object]] = [("service", spec.service), ("class", spec.device_class), ("size", spec.size)]
     asked += [("min_size", spec.min_size), ("domain", spec.domain), ("spread", spec.spread), ("share", spec.share)]
+    asked += [("namespaces", ", ".join(spec.namespaces))]
     asked += [("erasure", f"{spec.erasure.k}+{spec.erasure.m}" if spec.erasure else "")]
     yield fact_line(", ".join(f"{word} {value}" for word, value in asked if value) + "; everything else is chosen")
 

@@ -21,6 +21,7 @@ from appliance.plan.diskkey import AnyDisk, label
 from hwprofiles.normal import serial_key
 
 REPLACING = "replacing/"
+REMOVING = "removing/"
 WANTED = "wanted"
 _IN_SERVICE = {Phase.MEMBER: Phase.DEPLOYED}
 """A machine becomes a member while the plan is carried out that makes it one."""
@@ -76,6 +77,11 @@ def disk_key(disk: AnyDisk) -> str:
     return f"{serial}/{wwn}"
 
 
+def removing_facts(numbers: Iterable[int]) -> list[Fact]:
+    """Which OSDs that no plan made people want to be gone. Only what a plan removes is a fact of it."""
+    return [Fact(name=f"{REMOVING}osd.{number}", value=WANTED) for number in sorted(numbers)]
+
+
 def recompute(facts: Sequence[Fact], observed: Observed) -> dict[str, str]:
     """The same facts as they are now, by name; empty for what is gone."""
     machines = {machine.machine.id: machine for machine in observed.machines}
@@ -89,6 +95,7 @@ def recompute(facts: Sequence[Fact], observed: Observed) -> dict[str, str]:
     for head, keys in erased.items():
         if head in machines:
             now |= {fact.name: fact.value for fact in machine_facts(machines[head], keys)}
+    now |= {fact.name: fact.value for fact in removing_facts(observed.removing)}
     for one in observed.replacing:
         now[f"{one.machine}/{REPLACING}{disk_key(one)}"] = WANTED
     now |= {fact.name: fact.value for fact in image_facts(observed, (name for name, _ in observed.images))}

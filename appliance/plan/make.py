@@ -33,6 +33,7 @@ from appliance.model.site import ExpectedMachine, Site
 from appliance.plan import facts
 from appliance.plan.addresses import Ladder
 from appliance.plan.candidate import Candidate
+from appliance.plan.cephsteps import removed
 from appliance.plan.content import is_ours
 from appliance.plan.desired import Ground, Layout, desire
 from appliance.plan.disks import Claims, DiskPlan, Known, choose, claims
@@ -80,6 +81,7 @@ def _plan(site: Site, profiles: Iterable[Profile], observed: Observed, parent: P
         state=observed.ceph,
         replacing=observed.replacing,
         arbiter=observed.arbiter,
+        removing=observed.removing,
     )
     seen = {machine.expected for machine in machines}
     for name in planner.entries.keys() - seen:
@@ -145,6 +147,7 @@ class _Planner:
     state: CephState | None
     replacing: tuple[Replacement, ...]
     arbiter: ObservedMachine | None
+    removing: tuple[int, ...]
     candidates: list[Candidate] = field(default_factory=list)
     ready: list[tuple[Candidate, DiskPlan]] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
@@ -309,6 +312,7 @@ class _Planner:
                 keys = dict.fromkeys((*new.get(one.id, ()), *told.get(one.id, ())))
                 self.facts += facts.machine_facts(one.machine, keys)
         self.facts += facts.replacing_facts(self.replacing, standing.ceph)
+        self.facts += facts.removing_facts(removed(self.layout.steps))
 
     def _ground(self, standing: Desired) -> Ground:
         """Machines that are there but are no candidates keep what they have, too."""
@@ -326,6 +330,7 @@ class _Planner:
             state=self.state,
             replacing=self.replacing,
             arbiter=self.arbiter,
+            removing=self.removing,
         )
 
     def _system(self, one: Candidate) -> str:

@@ -175,6 +175,7 @@ class _Planner:
         """All pools of one service below one root, or none of them; those that stand stay."""
         made: dict[str, Draft] = {}
         bulk: Draft | None = None
+        headers = poolwish.headers(spec, base)
         for part in parts(spec, base):
             self.asked.add(part.name)
             if part.name in self.drafts:
@@ -186,9 +187,21 @@ class _Planner:
             draft = self._part(spec, part, root, bulk.pool if bulk else None)
             if draft is None:
                 return
+            if part.name == headers:
+                draft = self._spaces(spec, draft)
             made[part.name] = draft
             bulk = bulk or draft
         self.drafts |= made
+
+    def _spaces(self, spec: PoolSpec, draft: Draft) -> Draft:
+        """The pool with its namespaces. One that leaves the site file stays, as a pool does: there are images in it."""
+        old = self.standing.get(draft.pool.name)
+        left = sorted(set(old.namespaces if old else ()) - set(spec.namespaces), key=natural)
+        for name in left:
+            text = "the namespace stands and the site file does not ask for it: it stays, with its key"
+            self._wait(f"{draft.pool.name}/{name}", WaitReason.LAYOUT, text)
+        wanted = tuple(sorted({*spec.namespaces, *left}, key=natural))
+        return draft if wanted == draft.pool.namespaces else replace(draft, pool=replace(draft.pool, namespaces=wanted))
 
     def _part(self, spec: PoolSpec, part: Part, root: str, bulk: PoolLayout | None) -> Draft | None:
         """One pool: as it stands, or made; None with a wait when it can't be."""

@@ -8,7 +8,7 @@ from appliance.model.ceph import DeviceClass, PoolLayout, PoolSpec, Service, Spr
 from appliance.model.place import Level
 from appliance.plan.crushspread import Copies
 from appliance.plan.order import natural
-from appliance.plan.poolparts import RGW_ROOT, Part
+from appliance.plan.poolparts import RGW_ROOT, Part, parts
 
 COPIES = 3
 STRETCH = Copies(size=4, min_size=2)
@@ -48,6 +48,13 @@ def _coded_contradiction(spec: PoolSpec, stretch: bool) -> str:
     if spec.min_size and not code.k:
         return "min_size without k and m: leave it out, it will be k + 1"
     return ""
+
+
+def headers(spec: PoolSpec, base: str) -> str:
+    """The pool of a block service that holds images' headers, and so its namespaces; empty for other services."""
+    if spec.service is not Service.BLOCK:
+        return ""
+    return next((part.name for part in parts(spec, base) if not part.coded), "")
 
 
 def zoning(spec: PoolSpec) -> Spread:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from appliance.model.observed import Observed
 from appliance.model.plan import Plan
-from appliance.plan.facts import REPLACING, recompute
+from appliance.plan.facts import REMOVING, REPLACING, recompute
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,8 @@ def _text(names: dict[str, str], name: str, now: str) -> str:
     who = names.get(head, head)
     if head == "image":
         return f"the root image {what} was built anew; plan again" if now else f"the root image {what} is gone"
+    if name.startswith(REMOVING):
+        return f"{what} is gone already, or shall not be removed any more"
     if what.startswith(REPLACING):
         return f"{who}: its disk {_serial(what)} is not to be replaced any more"
     if not now:

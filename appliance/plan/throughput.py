@@ -12,8 +12,9 @@ N hosts with ports of B bytes per second, s copies. A coded pool writes (k + m) 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from appliance.kinds.ceph.rates import DISKS, EXPECTED
 from appliance.model.ceph import CephSpec, DeviceClass, OsdLayout, PoolLayout, Throughput
 from appliance.model.site import Site
 from appliance.plan.candidate import Candidate
@@ -21,28 +22,8 @@ from appliance.plan.crush import tree
 from appliance.plan.crushdomains import Host, Terrain
 from appliance.plan.portspeed import MEGABIT, storage_networks, storage_rates
 
-EXPECTED = 0.6
 AMPLIFICATION = 1.1
 """Bytes on the disk for each byte of a large write: BlueStore writes data once, and its metadata beside it."""
-MB = 1_000_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DiskRate:
-    """Large sequential transfers of one disk, bytes per second: what good ones of a kind do, since this is for a bound."""
-
-    read: int
-    write: int
-
-
-DISKS = {
-    DeviceClass.HDD.value: DiskRate(read=270 * MB, write=270 * MB),
-    DeviceClass.SSD.value: DiskRate(read=550 * MB, write=530 * MB),
-    DeviceClass.NVME.value: DiskRate(read=7000 * MB, write=4000 * MB),
-}
-"""Interfaces and data sheets of 2024: outer tracks of 20 TB disks, SATA's wire, PCIe 4 x4 data centre drives. Another class
-counts as NVMe."""
-
 DRAFT = "3 nodes at 10 Gb/s (architecture draft, fio in a VM, half reads): 4k 12.3k+12.3k IOPS, 1m 663+707 MB/s"
 DRAFT_NODES = 3
 DRAFT_RATE = 10_000 * MEGABIT

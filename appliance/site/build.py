@@ -211,6 +211,7 @@ def _pool(entry: PoolEntry) -> PoolSpec:
         spread=entry.spread,
         domain=entry.domain,
         share=entry.share,
+        namespaces=tuple(sorted(entry.namespaces)),
     )
 
 

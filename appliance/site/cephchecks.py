@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from appliance.model.ceph import DeviceClass, Spread
+from appliance.model.ceph import DeviceClass, Service, Spread
 from appliance.model.place import Level
 from appliance.site.checked import Checked
 from appliance.site.clusterchecks import selection, somebody
@@ -101,10 +101,28 @@ def _pool(checked: Checked, ceph: CephEntry, pool: PoolEntry) -> Iterator[Proble
     if pool.spread is Spread.ZONE and pool.domain is Level.ZONE:
         message = "copies inside one zone can't be in different zones; say 'spread: zones', or a smaller domain"
         yield checked.problem((*at, "domain"), message)
+    yield from _namespaces(checked, ceph, pool)
     if pool.erasure is None:
         yield from _copies(checked, ceph, pool)
     else:
         yield from _erasure(checked, ceph, pool)
+
+
+def _namespaces(checked: Checked, ceph: CephEntry, pool: PoolEntry) -> Iterator[Problem]:
+    """Of RBD only; and no other pool's key may have the name of theirs (``client.ceph-vms.tenant-a``)."""
+    path = (*pool.at.path, "namespaces")
+    if pool.namespaces and pool.service is not Service.BLOCK:
+        message = f"namespaces are for block pools, '{pool.name}' serves {pool.service}; leave them out"
+        yield checked.problem(path, message)
+        return
+    yield from checked.repeated(path, pool.namespaces)
+    for index, name in enumerate(pool.namespaces):
+        other = next(
+            (one for one in ceph.pools if one.name.startswith(pool.name) and one.name.endswith(f".{name}")), None
+        )
+        if other is not None:
+            message = f"its key would have the name of the key of pool '{other.name}'; give one of them another name"
+            yield checked.problem(checked.item(path, index), message)
 
 
 def _copies(checked: Checked, ceph: CephEntry, pool: PoolEntry) -> Iterator[Problem]:

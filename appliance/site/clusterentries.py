@@ -9,7 +9,17 @@ from appliance.model.cluster import MAX_NODES, Arbiter, ClusterKind
 from appliance.model.place import Level
 from appliance.site.about import about
 from appliance.site.values import Hostname
-from appliance.site.wishes import BucketName, ClassName, ClusterName, Code, Day, DeviceSize, GroupName, PoolName
+from appliance.site.wishes import (
+    BucketName,
+    ClassName,
+    ClusterName,
+    Code,
+    Day,
+    DeviceSize,
+    GroupName,
+    NamespaceName,
+    PoolName,
+)
 from hwprofiles.convert import BARE, KEY, SHORT
 from hwprofiles.node import NOWHERE, Position
 from hwprofiles.profile import Bytes
@@ -160,6 +170,10 @@ class PoolEntry:
     )
     share: float = field(
         default=1.0, metadata=about("part of the space that it will need, against the other pools", example="2")
+    )
+    namespaces: tuple[NamespaceName, ...] = field(
+        default=(),
+        metadata=about("RBD namespaces, each with a key for it alone; only block", example="[tenant-a, tenant-b]"),
     )
 
 

@@ -49,6 +49,7 @@ KINDS: Mapping[Any, Scalar] = {
     wishes.Feed: Scalar(read=wishes.feed, words="power feed", number=True),
     wishes.ClusterName: Scalar(read=wishes.cluster_name, words="name of a cluster", number=True),
     wishes.PoolName: Scalar(read=wishes.pool_name, words="name of a pool", number=True),
+    wishes.NamespaceName: Scalar(read=wishes.namespace_name, words="name of a namespace", number=True),
     wishes.GroupName: Scalar(read=wishes.group_name, words="name of a drive group", number=True),
     wishes.ClassName: Scalar(read=wishes.class_name, words="device class", number=True),
     wishes.DeviceSize: Scalar(read=wishes.device_size, words="size or range of sizes", pattern=r"[0-9]\s*[MGTmgt]"),

@@ -22,6 +22,8 @@ Feed = NewType("Feed", str)
 """A power feed."""
 ClusterName = NewType("ClusterName", str)
 PoolName = NewType("PoolName", str)
+NamespaceName = NewType("NamespaceName", str)
+"""An RBD namespace in a pool."""
 GroupName = NewType("GroupName", str)
 ClassName = NewType("ClassName", str)
 """A CRUSH device class."""
@@ -30,6 +32,7 @@ DeviceSize = NewType("DeviceSize", str)
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _WORD = re.compile(r"[a-z0-9][a-z0-9_-]{0,30}")
+_NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _POOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SIZE = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:MB?|GB?|TB?)")
 _CABLE = re.compile(r"\s*(.+?)\s*--\s*(.+?)\s*")
@@ -118,6 +121,17 @@ def pool_name(text: str) -> PoolName:
             f"'{text[:_SHOWN]}' is no pool's name: letters, digits, '.', '_', '-', at most 64, and no '.' first"
         )
     return PoolName(text)
+
+
+def namespace_name(text: str) -> NamespaceName:
+    """Without dots: the last dot in a key's name is what parts it from its pool (``client.ceph-vms.tenant-a``)."""
+    if _NAMESPACE.fullmatch(text):
+        return NamespaceName(text)
+    near = re.sub(r"[^A-Za-z0-9_-]+", "-", text.strip()).strip("-_")[:63]
+    hint = f"; did you mean '{near}'?" if near else ""
+    raise ValueError(
+        f"'{text[:_SHOWN]}' is no name for a namespace: letters, digits, '_', '-', at most 63, and no '_' or '-' first{hint}"
+    )
 
 
 def group_name(text: str) -> GroupName:

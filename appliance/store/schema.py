@@ -311,6 +311,21 @@ replacement = Table(
     sqlite_autoincrement=True,
 )
 
+osd_removal = Table(
+    "osd_removal",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("fsid", String(36), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("uuid", String(36), nullable=False),  # what the map had there; empty: nothing
+    Column("state", String(16), nullable=False, index=True),  # wanted, done, cancelled
+    Column("asked", Float, nullable=False),
+    Column("asked_by", String(64), nullable=False),
+    Column("ended", Float),
+    Column("ended_why", Text, nullable=False, default=""),
+    sqlite_autoincrement=True,
+)
+
 idempotency = Table(
     "idempotency",
     metadata,

@@ -15,12 +15,15 @@ from appliance.kinds.ceph.lint import lint
 from appliance.kinds.ceph.names import osd_uuid
 from appliance.kinds.ceph.parse import AnswerError, parse
 from appliance.kinds.ceph.questions import manager_questions, questions
+from appliance.kinds.ceph.rates import DrainRate, drain_rate
+from appliance.kinds.ceph.stale import gone, host_of, kept, uuid_of
 from appliance.kinds.ceph.steps import steps
 from appliance.kinds.ceph.there import live, serving
 
 __all__ = [
     "Act",
     "AnswerError",
+    "DrainRate",
     "KeyKind",
     "KeySpec",
     "Wait",
@@ -28,7 +31,11 @@ __all__ = [
     "begun",
     "by_order",
     "done",
+    "drain_rate",
     "drain_seconds",
+    "gone",
+    "host_of",
+    "kept",
     "keys",
     "lint",
     "live",
@@ -41,4 +48,5 @@ __all__ = [
     "questions",
     "serving",
     "steps",
+    "uuid_of",
 ]

@@ -8,9 +8,9 @@ from agent.cephorder import CephAction, CephOrder, MonCommand
 from appliance.kinds.ceph import commands, conf, leave, serve
 from appliance.kinds.ceph.done import args_of, told_keys
 from appliance.kinds.ceph.keys import admin_keyring, bootstrap_keyring, monitor_key
-from appliance.kinds.ceph.names import osd_uuid
+from appliance.kinds.ceph.names import LEAVING, osd_uuid
 from appliance.kinds.ceph.orders import Act, Wait, addresses, answering, ask, configuration, osd_order
-from appliance.kinds.ceph.there import LEAVING, live, misplaced, misweighed, noted
+from appliance.kinds.ceph.there import live, misplaced, misweighed, noted
 from appliance.model.ceph import CephArgs, CephHost, CephVerb, OsdLayout
 from appliance.model.cephstate import CephState, OsdState
 from appliance.model.plan import Step
@@ -148,6 +148,7 @@ _ACTS: Mapping[CephVerb, Callable[[CephArgs, CephState | None], Act | Wait]] = {
     CephVerb.OSD: _osd,
     CephVerb.STRETCH: _stretch,
     CephVerb.POOL: serve.pool,
+    CephVerb.NAMESPACES: serve.namespaces,
     CephVerb.FILESYSTEM: serve.filesystem,
     CephVerb.SETTLE: serve.settle,
     CephVerb.VERIFY: serve.verify,

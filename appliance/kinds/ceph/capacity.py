@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from appliance.kinds.ceph.room import no_room, size_text, usage_known
 from appliance.kinds.ceph.there import parents_of
 from appliance.model.ceph import CephLayout, PoolLayout
 from appliance.model.cephstate import CephState, OsdState
 
-FULL = 0.85
-"""Part of the raw space that may be used after something left: Ceph's own nearfull ratio (`ceph.md` §4)."""
 RATE = 100e6
-"""Bytes per second of one drain while nothing is measured yet."""
+"""Bytes per second of one drain while nothing is measured, and neither disks nor ports tell anything."""
 
 
 def may_leave(layout: CephLayout, state: CephState, osds: Collection[int]) -> str:
@@ -21,43 +20,51 @@ def may_leave(layout: CephLayout, state: CephState, osds: Collection[int]) -> st
     missing = set(osds) - {osd.number for osd in leave}
     if missing:
         return f"there is no {', '.join(f'osd.{number}' for number in sorted(missing))}"
-    if any(osd.size == 0 or osd.pgs is None for osd in state.osds if osd.up and osd.in_):
+    if not usage_known(state):
         return "how full the OSDs are is not known: wait until a manager answers"
     short: dict[str, list[str]] = {}
     for pool in layout.pools:
         if text := _pool(layout, state, pool, osds):
             short.setdefault(text, []).append(pool.name)
     reasons = [f"pool{'s' if len(names) > 1 else ''} {', '.join(names)}: {text}" for text, names in short.items()]
-    reasons += [text for name in sorted({osd.device_class for osd in leave}) if (text := no_space(state, name, osds))]
+    reasons += [text for name in sorted({osd.device_class for osd in leave}) if (text := no_room(state, name, osds))]
     return "; ".join(reasons)
 
 
 def _pool(layout: CephLayout, state: CephState, pool: PoolLayout, osds: Collection[int]) -> str:
-    """Whether enough domains stay for one copy (or ``per_domain``) each."""
+    """Whether enough domains stay for one copy (or ``per_domain``) each; and when none is to spare, whether each of them
+    can hold what it holds now."""
     if not any(one.name == pool.name for one in state.pools):
         return ""
-    now = _domains(layout, state, pool, ())
-    then = _domains(layout, state, pool, osds)
-    if now == then:
-        return ""
+    now = _domains(layout, state, pool)
+    then = {name: [osd for osd in found if osd.number not in osds] for name, found in now.items()}
+    then = {name: found for name, found in then.items() if found}
     least = -(-pool.size // pool.per_domain)
-    if len(then) < least:
-        word = f"{pool.erasure.k}+{pool.erasure.m} chunks" if pool.erasure else f"{pool.size} copies"
+    word = f"{pool.erasure.k}+{pool.erasure.m} chunks" if pool.erasure else f"{pool.size} copies"
+    if len(then) < least and len(then) < len(now):
         return f"{word} need {least} {pool.domain}s of class {pool.device_class}, {len(then)} would stay"
+    for name, left in sorted(then.items()) if len(then) == least else ():
+        used, size = sum(osd.used for osd in now[name]), sum(osd.size for osd in left)
+        if len(left) < len(now[name]) and used > state.nearfull * size:
+            return (
+                f"{word} on {least} {pool.domain}s leave no other place: {pool.domain} {name} holds {size_text(used)}, "
+                f"{size_text(size)} would stay of it, at most {state.nearfull:.0%} may be used; add disks there first"
+            )
     return ""
 
 
-def _domains(layout: CephLayout, state: CephState, pool: PoolLayout, without: Collection[int]) -> set[str]:
-    """Failure domains below the pool's root with an OSD of its class that works."""
+def _domains(layout: CephLayout, state: CephState, pool: PoolLayout) -> dict[str, list[OsdState]]:
+    """Failure domains below the pool's root, with their OSDs of its class that work."""
     levels = {one.name: one.level for one in state.buckets}
     parents = {one.name: one.parent for one in state.buckets} or parents_of(layout.buckets)
-    found = set()
+    found: dict[str, list[OsdState]] = {}
     for osd in state.osds:
-        if osd.number in without or osd.destroyed or not (osd.up and osd.in_) or osd.device_class != pool.device_class:
+        if osd.destroyed or not (osd.up and osd.in_) or osd.device_class != pool.device_class:
             continue
         path = _above(osd.host, parents)
-        if pool.root in path:
-            found |= {name for name in path if levels.get(name) == pool.domain.value}
+        for name in path if pool.root in path else ():
+            if levels.get(name) == pool.domain.value:
+                found.setdefault(name, []).append(osd)
     return found
 
 
@@ -69,31 +76,9 @@ def _above(name: str, parents: dict[str, str]) -> list[str]:
     return path
 
 
-def no_space(state: CephState, device_class: str, osds: Collection[int]) -> str:
-    """Whether what this class holds fits on what stays, below `FULL`. What is out already still holds what has to move."""
-    found = [osd for osd in state.osds if osd.device_class == device_class and not osd.destroyed]
-    used = sum(osd.used for osd in found)
-    stays = sum(osd.size for osd in found if osd.in_ and osd.number not in osds)
-    if used > FULL * stays:
-        part = f"{used / stays:.0%} of it" if stays else "and nothing is left"
-        return (
-            f"{_size(used)} are stored on OSDs of class {device_class}, {_size(stays)} would stay: {part}, "
-            f"at most {FULL:.0%} may be used; add disks first"
-        )
-    return ""
-
-
-def drain_seconds(state: CephState, osds: Iterable[OsdState]) -> float:
+def drain_seconds(state: CephState, osds: Iterable[OsdState], rate: float = 0.0) -> float:
     """How long a drain will still take: by what recovers now where it does (objects that are still misplaced over objects
-    per second), else by what is stored on ``osds`` at 100 MB/s."""
+    per second), else by what is stored on ``osds`` at ``rate`` bytes per second (0: at 100 MB/s)."""
     if state.misplaced and state.recovering > 0:
         return state.misplaced / state.recovering
-    return sum(osd.used for osd in osds) / RATE
-
-
-def _size(amount: int) -> str:
-    """In the unit that people count disks in."""
-    for unit, word in ((1 << 40, "TiB"), (1 << 30, "GiB")):
-        if amount >= unit:
-            return f"{amount / unit:.1f} {word}"
-    return f"{amount / (1 << 20):.1f} MiB"
+    return sum(osd.used for osd in osds) / (rate or RATE)

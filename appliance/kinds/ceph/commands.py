@@ -10,8 +10,8 @@ from typing import Any
 from agent.cephorder import MonCommand
 from agent.wire import encode
 from appliance.kinds.ceph.keys import Caps, digest
-from appliance.kinds.ceph.names import profile, secret
-from appliance.kinds.ceph.there import LEAVING, same_share
+from appliance.kinds.ceph.names import LEAVING, profile, secret
+from appliance.kinds.ceph.there import NAMESPACES, same_share
 from appliance.model.ceph import Bucket, OsdLayout, PoolLayout, Service
 from appliance.model.cephstate import PoolState
 
@@ -40,6 +40,11 @@ def remove_key(entity: str) -> tuple[MonCommand, ...]:
 
 def note(name: str, value: str) -> MonCommand:
     return command("config-key set", key=NOTES + name, val=value)
+
+
+def note_namespaces(pool: PoolLayout) -> MonCommand:
+    """That the pool has namespaces of ours: from then on they are looked at."""
+    return note(f"{NAMESPACES}{pool.name}", " ".join(pool.namespaces))
 
 
 def note_leaving(old: OsdLayout, number: int) -> MonCommand:

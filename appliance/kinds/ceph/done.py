@@ -13,9 +13,12 @@ from appliance.kinds.ceph.there import (
     manager_pool_right,
     missed,
     misweighed,
+    namespaces_made,
     noted,
+    numbered,
     osd_runs,
     pool_made,
+    pool_of,
     runs,
     settled,
     tree_made,
@@ -86,6 +89,13 @@ def _pool(args: CephArgs, state: CephState) -> bool:
     return args.pool is not None and pool_made(state, args.pool)
 
 
+def _namespaces(args: CephArgs, state: CephState) -> bool:
+    """Seen, not believed: also where a look was not possible before."""
+    found = pool_of(state, args.pool.name) if args.pool else None
+    seen = found is not None and found.namespaces is not None
+    return seen and args.pool is not None and namespaces_made(state, args.name, args.pool, args.service)
+
+
 def _filesystem(args: CephArgs, state: CephState) -> bool:
     metadata, data, coded = args.keys
     found = next((one for one in state.filesystems if one.name == args.service), None)
@@ -103,8 +113,13 @@ def _out(args: CephArgs, state: CephState) -> bool:
 
 
 def _freed(args: CephArgs, state: CephState) -> bool:
-    """Destroyed (its number waits for a new disk) or purged."""
-    return args.old is not None and live(state, osd_uuid(args.fsid, args.old)) is None
+    """Destroyed (its number waits for a new disk) or purged. Of one that no plan had, ``service`` is its uuid, or nothing
+    when only the tree still has it."""
+    if args.old is None:
+        number = int(args.daemon)
+        found = numbered(state, number)
+        return (found is None or found.uuid != args.service) and number not in dict(state.ghosts)
+    return live(state, osd_uuid(args.fsid, args.old)) is None
 
 
 def _leave(args: CephArgs, state: CephState) -> bool:
@@ -125,6 +140,7 @@ _CHECKS: Mapping[CephVerb, Callable[[CephArgs, CephState], bool]] = {
     CephVerb.OSD: _osd,
     CephVerb.STRETCH: _stretch,
     CephVerb.POOL: _pool,
+    CephVerb.NAMESPACES: _namespaces,
     CephVerb.FILESYSTEM: _filesystem,
     CephVerb.SETTLE: _settle,
     CephVerb.OUT: _out,

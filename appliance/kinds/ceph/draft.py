@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from appliance.kinds.ceph.names import monitor_machines, osd_uuid
+from appliance.kinds.ceph.rates import drain_rate
 from appliance.kinds.ceph.there import noted_leaving, osd_fits
 from appliance.model.ceph import CephArgs, CephHost, CephLayout, CephVerb, OsdLayout
 from appliance.model.cephstate import CephState, OsdState
@@ -22,7 +23,8 @@ SPEED = 50e6
 class Draft:
     """Collects steps: what `steps` is asked with, and those that are ``made``, in order. ``last`` are the keys that what
     leaves has to wait for, ``configured`` those that write a machine's configuration, ``grown`` those after which services
-    are tried."""
+    are tried. ``drained`` are numbers of OSDs that have to become empty, ``rate`` what one of them has of the whole,
+    bytes per second (0: not known)."""
 
     layout: CephLayout
     hosts: Mapping[str, CephHost]
@@ -30,6 +32,7 @@ class Draft:
     before: CephLayout | None
     networks: Mapping[str, str]
     choices: tuple[DiskChoice, ...]
+    remove: frozenset[int] = frozenset()
     made: list[Step] = field(default_factory=list)
     last: tuple[str, ...] = ()
     configured: dict[str, str] = field(default_factory=dict)
@@ -37,6 +40,8 @@ class Draft:
     alive: dict[str, OsdState] = field(init=False)
     left: dict[str, OsdLayout] = field(init=False)
     formed: tuple[OsdLayout, ...] = field(init=False)
+    drained: tuple[str, ...] = field(init=False)
+    rate: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.alive = {osd.uuid: osd for osd in (self.state.osds if self.state else ()) if not osd.destroyed}
@@ -44,6 +49,11 @@ class Draft:
         stay = {self.uuid(osd) for osd in self.layout.osds}
         found = {**self.left, **{self.uuid(osd): osd for osd in (self.before.osds if self.before else ())}}
         self.formed = tuple(osd for uuid, osd in found.items() if uuid not in stay)
+        going = (*self.formed, *(osd for osd in self.layout.osds if osd.replacing))
+        drained = {seen.number: osd for osd in going if (seen := self.live(osd)) is not None and seen.up}
+        rate = drain_rate(self.layout, self.before, drained.values())
+        self.rate = rate.expected // len(drained) if rate else 0
+        self.drained = tuple(str(number) for number in sorted(drained))
 
     def args(self, verb: CephVerb, layout: CephLayout | None = None, **more: object) -> CephArgs:
         of = layout or self.layout

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from appliance.kinds.ceph import conf
 from appliance.kinds.ceph.draft import LONG, SETTLE, Draft
 from appliance.kinds.ceph.keys import BOOTSTRAP, BOOTSTRAP_ENTITY, of_daemon, users
-from appliance.kinds.ceph.names import block_pools, filesystems, monitor_machines, realms
+from appliance.kinds.ceph.names import block_pools, data_pool, filesystems, monitor_machines, realms
 from appliance.kinds.ceph.osds import osds
 from appliance.kinds.ceph.there import (
     filesystem_made,
@@ -15,8 +15,10 @@ from appliance.kinds.ceph.there import (
     manager_known,
     manager_pool_right,
     manager_rule,
+    namespaces_made,
     noted,
     pool_made,
+    pool_of,
     runs,
     stretched,
     tree_made,
@@ -41,11 +43,12 @@ class Former(Draft):
         rules = self._rules((*ready, *made)) or (*ready, *made)
         space = self._stretch(rules) or rules
         pools = self._pools(space)
+        spaces = self._namespaces(pools or space)
         systems = self._filesystems(pools or space)
         servers = self._daemons("mds", CephVerb.MDS, systems or pools or space)
         gateways = self._gateways(pools or space)
-        self.last = (*space, *pools, *systems, *servers, *gateways)
-        self.grown += [*made, *pools, *systems, *gateways]
+        self.last = (*space, *pools, *spaces, *systems, *servers, *gateways)
+        self.grown += [*made, *pools, *spaces, *systems, *gateways]
 
     def finish(self) -> None:
         """Everything clean again, every rule proven on the live map, and the services used once. Only after something
@@ -200,6 +203,17 @@ class Former(Draft):
             if not pool_made(self.state, pool)
         )
 
+    def _namespaces(self, after: tuple[str, ...]) -> tuple[str, ...]:
+        """One step for those of a pool."""
+        found = []
+        for pool in self.layout.pools:
+            data = data_pool(self.layout.pools, pool.name)
+            if not pool.namespaces or namespaces_made(self.state, self.layout.name, pool, data):
+                continue
+            args = self.args(CephVerb.NAMESPACES, pool=pool, service=data)
+            found.append(self.add(f"ceph-namespaces/{pool.name}", self.asker, args, after))
+        return tuple(found)
+
     def _filesystems(self, after: tuple[str, ...]) -> tuple[str, ...]:
         found = []
         for name, (_, data, _coded) in filesystems(self.layout.pools).items():
@@ -221,6 +235,9 @@ class Former(Draft):
         layout = self.layout
         for name in block_pools(layout.pools):
             self._check(Service.BLOCK, name, name, settle)
+        for pool in layout.pools:
+            if f"ceph-namespaces/{pool.name}" in self.grown:
+                self._check_namespaces(pool, settle)
         for name, (_, data, _coded) in filesystems(layout.pools).items():
             self._check(Service.FILE, name, data, settle)
         gateway = next((s.machine for s in layout.services if s.kind == "rgw" and s.machine in self.hosts), "")
@@ -236,3 +253,17 @@ class Former(Draft):
             CephVerb.VERIFY, host=host, daemon=name, service=service.value, pool=layout, realm=name if gateway else ""
         )
         self.add(f"ceph-verify/{name}", self.asker, args, (settle,), deadline=LONG)
+
+    def _check_namespaces(self, pool: PoolLayout, settle: str) -> None:
+        """With their own keys, those that were not there before."""
+        there = pool_of(self.state, pool.name)
+        new = [name for name in pool.namespaces if name not in ((there.namespaces or ()) if there else ())]
+        args = self.args(
+            CephVerb.VERIFY,
+            host=self.hosts.get(self.asker),
+            daemon=pool.name,
+            service=Service.BLOCK.value,
+            pool=pool,
+            keys=tuple(new),
+        )
+        self.add(f"ceph-verify/{pool.name}/namespaces", self.asker, args, (settle,), deadline=LONG)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from agent.cephorder import SecretFile
-from appliance.kinds.ceph.names import block_pools, filesystems, realms, secret, user
-from appliance.model.ceph import CephHost, CephLayout
+from appliance.kinds.ceph.names import block_pools, data_pool, filesystems, realms, secret, tenant, user
+from appliance.model.ceph import CephHost, CephLayout, PoolLayout
 
 Caps = tuple[tuple[str, str], ...]
 
@@ -55,6 +55,8 @@ def keys(layout: CephLayout, hosts: Mapping[str, CephHost]) -> tuple[KeySpec, ..
             entity, caps = of_daemon(service.kind, hosts[service.machine].name)
             found[entity] = caps
     found |= users(layout)
+    for pool in layout.pools:
+        found |= tenants(layout.name, pool, data_pool(layout.pools, pool.name))
     specs = [KeySpec(name=secret(layout.fsid, entity), entity=entity, caps=caps) for entity, caps in found.items()]
     specs += [
         KeySpec(name=secret(layout.fsid, f"s3.{realm}"), entity=f"s3.{realm}", kind=KeyKind.S3)
@@ -71,6 +73,17 @@ def users(layout: CephLayout) -> dict[str, Caps]:
     for name in filesystems(layout.pools):
         found[user(layout.name, name)] = file_caps(name)
     return found
+
+
+def tenants(cluster: str, pool: PoolLayout, data: str) -> dict[str, Caps]:
+    """A key for each namespace of a pool, for it only; ``data`` is the coded pool that has its images' data, or empty."""
+    return {tenant(cluster, pool.name, name): tenant_caps(pool.name, name, data) for name in pool.namespaces}
+
+
+def tenant_caps(pool: str, namespace: str, data: str = "") -> Caps:
+    """As `block_caps`, inside one namespace: outside of it not even the names of images can be read."""
+    allowed = ", ".join(f"profile rbd pool={name} namespace={namespace}" for name in (pool, data) if name)
+    return (("mon", "profile rbd"), ("mgr", f"profile rbd pool={pool} namespace={namespace}"), ("osd", allowed))
 
 
 def block_caps(pool: str, data: str = "") -> Caps:

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from agent.cephorder import CephAction, CephOrder, DiskName, Lamp, MonCommand
 from appliance.kinds.ceph import commands
-from appliance.kinds.ceph.capacity import drain_seconds, no_space
+from appliance.kinds.ceph.capacity import drain_seconds
 from appliance.kinds.ceph.keys import of_daemon
 from appliance.kinds.ceph.names import osd_uuid
 from appliance.kinds.ceph.orders import Act, Wait, addresses, answering, ask, folder_grants, slot_grants
-from appliance.kinds.ceph.there import all_active, drained, live, missed, runs
+from appliance.kinds.ceph.room import PAUSED, blocked, crowded, no_room, pause_note, still_paused, told, usage_known
+from appliance.kinds.ceph.there import all_active, drained, live, missed, numbered, runs
 from appliance.model.ceph import CephArgs, CephVerb, OsdLayout
 from appliance.model.cephstate import CephState, OsdState
 
 
 def out(args: CephArgs, state: CephState | None) -> Act | Wait:
-    """Drain: mark it out (when what it holds fits elsewhere), then wait until it is empty."""
+    """Drain: mark it out (when what it holds fits elsewhere), then wait until it is empty. When others became too full to
+    take more, it is taken in again: nothing moves there any more, and every further copy only makes it worse."""
     found = _found(args, state)
     if state is None or found is None:
         return ask(args, state, ())
     name = f"osd.{found.number}"
     if found.in_:
-        why = no_space(state, found.device_class, {found.number})
+        why = _held(state, found, _together(args, found))
         if why:
             return Wait(text=f"{name} is not drained: {why}")
-        return ask(args, state, (*_note(args, found), commands.command("osd out", ids=[str(found.number)])))
+        return ask(args, state, (*_note(args, found), *_out(state, found)))
     if found.pgs is None:
         return Wait(text=f"whether {name} is empty is not known: wait until a manager answers")
     if missed(found, state):
@@ -31,18 +35,55 @@ def out(args: CephArgs, state: CephState | None) -> Act | Wait:
             f"{name} is down, not empty: PGs are not clean without it. Its drain goes on when {found.host} runs again"
         )
         return Wait(text=f"{text}; if it never will, when the others have made the copies")
-    minutes = round(drain_seconds(state, (found,)) / 60)
+    full = crowded(state, found.device_class)
+    if found.up and blocked(state, found.device_class):
+        return ask(args, state, _take_back(state, found, _together(args, found)))
+    minutes = round(drain_seconds(state, (found,), args.rate) / 60)
     when = f"in about {minutes} min" if minutes else "within a minute"
-    return Wait(text=f"{name} still holds {found.pgs} PGs; empty {when}")
+    more = f"; {told(full)}: nothing else is drained before there is room" if full else ""
+    return Wait(text=f"{name} still holds {found.pgs} PGs; empty {when}{more}")
+
+
+def _together(args: CephArgs, found: OsdState) -> frozenset[int]:
+    """Everything that is drained at the same time: none of it takes what the others hold."""
+    return frozenset({found.number, *(int(number) for number in args.daemons)})
+
+
+def _held(state: CephState, found: OsdState, leave: frozenset[int]) -> str:
+    """Why its drain does not begin, or does not go on after it was taken back."""
+    if not usage_known(state):
+        return "how full the OSDs are is not known: wait until a manager answers"
+    return still_paused(state, found, leave) or no_room(state, found.device_class, leave)
+
+
+def _out(state: CephState, found: OsdState) -> Iterator[MonCommand]:
+    yield commands.command("osd out", ids=[str(found.number)])
+    yield from _resumed(state, found)
+
+
+def _resumed(state: CephState, found: OsdState) -> Iterator[MonCommand]:
+    """What was noted when its drain was taken back holds no longer."""
+    note = f"{PAUSED}osd.{found.number}"
+    if note in dict(state.notes):
+        yield commands.forget(note)
+
+
+def _take_back(state: CephState, found: OsdState, leave: frozenset[int]) -> Iterator[MonCommand]:
+    yield commands.note(f"{PAUSED}osd.{found.number}", pause_note(state, found, leave))
+    yield commands.command("osd in", ids=[str(found.number)])
 
 
 def free(args: CephArgs, state: CephState | None) -> Act | Wait:
     """Destroy or purge. One that runs must be drained, and is stopped first; one that is down must not be missed by any
     placement group: all of them serve clients without it."""
+    if args.old is None and state is not None and int(args.daemon) in dict(state.ghosts):
+        return ask(args, state, _exorcise(int(args.daemon)))
     found = _found(args, state)
     if state is None or found is None:
         return ask(args, state, ())
     name = f"osd.{found.number}"
+    if found.destroyed:
+        return ask(args, state, (_purge(found),))
     if found.up and not drained(found):
         return Wait(text=f"{name} runs and still holds data: it is drained first")
     if not drained(found) and not all_active(state):
@@ -51,11 +92,20 @@ def free(args: CephArgs, state: CephState | None) -> Act | Wait:
         return Wait(text=f"{name} is stopped and PGs are not clean: it is removed when they are")
     if found.up:
         return _stop(args, state, found)
-    word = "destroy" if args.verb is CephVerb.DESTROY else "purge"
-    told = commands.command(
-        f"osd {word}", manager=True, id=found.number, force=not drained(found), yes_i_really_mean_it=True
-    )
-    return ask(args, state, (*_note(args, found), told))
+    gone = _purge(found, "destroy" if args.verb is CephVerb.DESTROY else "purge")
+    return ask(args, state, (*_note(args, found), gone, *_resumed(state, found)))
+
+
+def _purge(found: OsdState, word: str = "purge") -> MonCommand:
+    """By the manager, which refuses what data still needs; of one that is down it can't tell, so we looked before."""
+    force = not drained(found)
+    return commands.command(f"osd {word}", manager=True, id=found.number, force=force, yes_i_really_mean_it=True)
+
+
+def _exorcise(number: int) -> Iterator[MonCommand]:
+    """What the tree and the keys still have of an OSD that is in the map no more."""
+    yield commands.command("osd crush rm", name=f"osd.{number}", may_fail=(commands.GONE,))
+    yield commands.command("auth rm", entity=f"osd.{number}", may_fail=(commands.GONE,))
 
 
 def _note(args: CephArgs, found: OsdState) -> tuple[MonCommand, ...]:
@@ -77,7 +127,11 @@ def _stop(args: CephArgs, state: CephState, found: OsdState) -> Act | Wait:
 
 
 def _found(args: CephArgs, state: CephState | None) -> OsdState | None:
-    return live(state, osd_uuid(args.fsid, args.old)) if args.old else None
+    """By its uuid; one that no plan had by its number, too, for destroyed ones have the same."""
+    if args.old is not None:
+        return live(state, osd_uuid(args.fsid, args.old))
+    found = numbered(state, int(args.daemon)) if args.daemon.isdigit() else None
+    return found if found is not None and found.uuid == args.service else None
 
 
 def zap(args: CephArgs, _state: CephState | None) -> Act | Wait:

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from appliance.kinds.ceph.draft import LONG, SHORT, Draft
 from appliance.kinds.ceph.osds import clean, drain
-from appliance.kinds.ceph.there import known, runs
+from appliance.kinds.ceph.stale import kept
+from appliance.kinds.ceph.there import known, numbered, runs
 from appliance.model.ceph import CephVerb, OsdLayout
 
 
@@ -23,6 +24,32 @@ def leaving(draft: Draft) -> None:
     left = _daemons(draft, (*standing, *purged))
     _buckets(draft, (*standing, *purged, *left))
     draft.grown += purged
+
+
+def forget(draft: Draft) -> None:
+    """OSDs that no plan made and that a person wants to be gone; a host of the tree that holds nothing afterwards goes with
+    its last one. Those that are kept (`stale.kept`) have no step: the plan says why."""
+    state, layout = draft.state, draft.layout
+    if state is None or not draft.asker:
+        return
+    wanted = [n for n in sorted(draft.remove) if not kept(layout, draft.before, state, n)]
+    places = {**dict(state.ghosts), **{osd.number: osd.host for osd in state.osds}}
+    machines = {host.name: machine for machine, host in draft.hosts.items()}
+    made: dict[str, list[str]] = {}
+    for number in wanted:
+        found, place = numbered(state, number), places.get(number, "")
+        machine = machines.get(place, "")
+        uuid = found.uuid if found is not None else ""
+        args = draft.args(CephVerb.PURGE, host=draft.hosts.get(machine), daemon=str(number), service=uuid)
+        key = f"ceph-purge/osd.{number}"
+        draft.add(key, machine or draft.asker, args, deadline=LONG, reversible=False)
+        made.setdefault(place, []).append(key)
+    empty = {bucket.name for bucket in state.buckets} - {bucket.name for bucket in layout.buckets}
+    for place, keys in sorted(made.items()):
+        left = {number for number, where in places.items() if where == place} - set(wanted)
+        if place in empty and not left:
+            args = draft.args(CephVerb.LEAVE, service="bucket", daemon=place)
+            draft.add(f"ceph-leave/bucket/{place}", draft.asker, args, keys, reversible=False)
 
 
 def _gone(draft: Draft) -> Iterable[OsdLayout]:

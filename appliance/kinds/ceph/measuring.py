@@ -11,7 +11,6 @@ import json
 from collections.abc import Sequence
 
 from agent.cephorder import CephAction, CephOrder, MeasureOrder, MonAnswer
-from appliance.kinds.ceph.lint import NEARFULL
 from appliance.kinds.ceph.names import block_pools, filesystems, realms
 from appliance.kinds.ceph.parse import AnswerError
 from appliance.kinds.ceph.there import pool_of, unsettled
@@ -47,7 +46,7 @@ def refusal(layout: CephLayout, state: CephState, names: Sequence[str]) -> str:
     waits = unsettled(state)
     if waits:
         return f"Ceph is not well ({waits}): measure when it is"
-    full = [osd for osd in state.osds if osd.size and osd.used >= NEARFULL * osd.size]
+    full = [osd for osd in state.osds if osd.size and osd.used >= state.nearfull * osd.size]
     if full:
         part = full[0].used / full[0].size
         return f"osd.{full[0].number} is {part:.0%} full: add disks or delete data, then measure"

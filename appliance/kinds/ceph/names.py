@@ -12,6 +12,8 @@ ROOT = "default"
 REPLICATED_RULE = "replicated_rule"
 """Rule 0 of every new cluster: three copies on hosts, of any device class."""
 MANAGER_POOL = ".mgr"
+LEAVING = "leaving/"
+"""Notes about OSDs that began to leave: ``leaving/osd.3`` and what they are."""
 GATEWAY_PORT = 7480
 """Where RGW listens when nobody tells it."""
 _METADATA, _DATA, _CODED = "_metadata", "_data", "_data_ec"
@@ -63,6 +65,16 @@ def profile(pool: PoolLayout) -> str:
 def user(cluster: str, what: str) -> str:
     """The entity of those who use a pool or a file system."""
     return f"client.{cluster}-{what}"
+
+
+def tenant(cluster: str, pool: str, namespace: str) -> str:
+    """The entity of those who use one namespace of a pool. A namespace has no dot in its name (`appliance.site`)."""
+    return user(cluster, f"{pool}.{namespace}")
+
+
+def data_pool(pools: Iterable[PoolLayout], name: str) -> str:
+    """The coded pool that holds the data of a block pool's images, or empty."""
+    return block_pools(pools).get(name, "")
 
 
 def access_key(fsid: str, realm: str) -> str:

@@ -121,7 +121,12 @@ def drain(draft: Draft, old: OsdLayout, after: Iterable[str]) -> str:
     found = draft.live(old)
     number = found.number if found else old.number
     args = draft.args(
-        CephVerb.OUT, host=draft.hosts.get(old.machine), daemon=str(number), old=replace(old, number=number)
+        CephVerb.OUT,
+        host=draft.hosts.get(old.machine),
+        daemon=str(number),
+        old=replace(old, number=number),
+        daemons=draft.drained,
+        rate=draft.rate,
     )
     deadline = max(LONG, old.data_size / SPEED)
     return draft.add(f"ceph-out/osd.{number}", old.machine, args, after, deadline=deadline)

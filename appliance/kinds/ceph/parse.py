@@ -8,11 +8,13 @@ from typing import Any
 
 from agent.cephorder import MonAnswer
 from appliance.kinds.ceph.commands import NOTES
-from appliance.kinds.ceph.questions import MANAGER_QUESTIONS, QUESTIONS
+from appliance.kinds.ceph.questions import MANAGER_QUESTIONS, NAMESPACE_QUESTION, QUESTIONS
 from appliance.model.cephstate import BucketState, CephState, FilesystemState, OsdState, PoolState
 
 Data = Mapping[str, Any]
 KIB = 1024
+FILLING = ("full", "backfillfull", "nearfull")
+"""Words of an OSD's state, the worst first."""
 
 
 class AnswerError(ValueError):
@@ -27,8 +29,9 @@ def parse(answers: Sequence[MonAnswer], at: float) -> CephState:
     found = {name: _json(name, answer) for name, answer in zip(QUESTIONS, answers, strict=False)}
     more = dict(zip(MANAGER_QUESTIONS, answers[len(QUESTIONS) :], strict=False))
     known = {name: _json(name, answer) for name, answer in more.items() if not answer.code and answer.output.strip()}
+    last = [_json(NAMESPACE_QUESTION, one) for one in answers[len(QUESTIONS) + len(more) :] if not one.code]
     try:
-        return _state(found, known, at)
+        return _state(found, known, {one["pool"]: tuple(sorted(one["namespaces"])) for one in last}, at)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise AnswerError(f"an answer of the monitors is not what was expected: {error!r}") from error
 
@@ -42,9 +45,11 @@ def _json(name: str, answer: MonAnswer) -> Any:
         raise AnswerError(f"the answer to '{name}' is no JSON: {answer.output[:80]!r}") from error
 
 
-def _state(found: Mapping[str, Any], known: Mapping[str, Any], at: float) -> CephState:
+def _state(
+    found: Mapping[str, Any], known: Mapping[str, Any], namespaces: Mapping[str, tuple[str, ...]], at: float
+) -> CephState:
     """``known`` are answers that need a manager, as far as there are any. A manager that is registered and not available yet
-    is none."""
+    is none. ``namespaces`` are those of pools that could be looked at."""
     status, monitors, managers, dump = (found[name] for name in ("status", "mon dump", "mgr metadata", "osd dump"))
     rules = {int(rule["rule_id"]): str(rule["rule_name"]) for rule in found["osd crush rule dump"]}
     systems, placed = found["fs dump"], status["pgmap"]
@@ -58,7 +63,7 @@ def _state(found: Mapping[str, Any], known: Mapping[str, Any], at: float) -> Cep
         osds=tuple(_osds(dump, found["osd tree"], usage)),
         buckets=tuple(_buckets(found["osd tree"])),
         rules=tuple(sorted(rules.values())),
-        pools=tuple(_pool(one, rules) for one in dump["pools"]),
+        pools=tuple(_pool(one, rules, namespaces.get(one["pool_name"])) for one in dump["pools"]),
         filesystems=tuple(_filesystem(one, systems, dump) for one in systems["filesystems"]),
         gateways=tuple(sorted(_gateways(known.get("service dump", {})))),
         metadata_servers=tuple(sorted(_metadata_servers(systems))),
@@ -71,8 +76,16 @@ def _state(found: Mapping[str, Any], known: Mapping[str, Any], at: float) -> Cep
         degraded=int(placed.get("degraded_objects", 0)),
         misplaced=int(placed.get("misplaced_objects", 0)),
         recovering=float(placed.get("recovering_objects_per_sec", 0)),
+        ghosts=tuple(_ghosts(dump, found["osd tree"])),
+        **_ratios(dump),
         at=at,
     )
+
+
+def _ratios(dump: Data) -> dict[str, float]:
+    """As somebody has set them (`ceph osd set-nearfull-ratio`); 32 bits of them are kept."""
+    kept = {name: dump.get(f"{name}_ratio") for name in ("nearfull", "backfillfull", "full")}
+    return {name: round(float(value), 4) for name, value in kept.items() if value}
 
 
 def _osds(dump: Data, tree: Data, usage: Mapping[int, Data]) -> Iterator[OsdState]:
@@ -94,7 +107,16 @@ def _osds(dump: Data, tree: Data, usage: Mapping[int, Data]) -> Iterator[OsdStat
             used=int(used["kb_used"]) * KIB if used else 0,
             size=int(used["kb"]) * KIB if used else 0,
             pgs=int(used["pgs"]) if used else None,
+            filling=next((word for word in FILLING if word in one["state"]), ""),
         )
+
+
+def _ghosts(dump: Data, tree: Data) -> Iterator[tuple[int, str]]:
+    """What hangs in the tree with a number that no OSD of the map has."""
+    there = {int(one["osd"]) for one in dump["osds"]}
+    for one in tree["nodes"]:
+        if one["type"] == "host":
+            yield from ((int(child), one["name"]) for child in one["children"] if 0 <= int(child) not in there)
 
 
 def _buckets(tree: Data) -> Iterator[BucketState]:
@@ -105,7 +127,7 @@ def _buckets(tree: Data) -> Iterator[BucketState]:
         yield BucketState(name=one["name"], level=one["type"], parent=parents.get(one["id"], ""))
 
 
-def _pool(one: Data, rules: Mapping[int, str]) -> PoolState:
+def _pool(one: Data, rules: Mapping[int, str], namespaces: tuple[str, ...] | None) -> PoolState:
     return PoolState(
         number=int(one["pool"]),
         name=one["pool_name"],
@@ -117,6 +139,7 @@ def _pool(one: Data, rules: Mapping[int, str]) -> PoolState:
         erasure=one["erasure_code_profile"],
         autoscale=one["pg_autoscale_mode"],
         share=round(float(one["options"].get("target_size_ratio", 0.0)), 6),  # Ceph keeps 32 bits of it
+        namespaces=namespaces,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agent.cephorder import MonCommand
 from appliance.kinds.ceph.commands import NOTES, command
+from appliance.kinds.ceph.there import NAMESPACES, all_active
 from appliance.model.cephstate import CephState
 
 QUESTIONS = (
@@ -22,13 +23,23 @@ MANAGER_QUESTIONS = ("service dump", "osd df")
 """Never answered while no manager was ever there, the first too although a monitor answers it (seen on 18.2.7)."""
 
 
+NAMESPACE_QUESTION = "rbd namespace ls"
+"""Not a command of the monitors: librbd is asked."""
+
+
 def questions(state: CephState | None = None) -> tuple[MonCommand, ...]:
     """With `manager_questions` when ``state``, what was seen last, has a manager."""
     asked = [command(name, key=NOTES) if name == "config-key dump" else command(name) for name in QUESTIONS]
-    return (*asked, *(manager_questions() if state is not None and state.managers else ()))
+    return (*asked, *(manager_questions(state) if state is not None and state.managers else ()))
 
 
-def manager_questions() -> tuple[MonCommand, ...]:
+def manager_questions(state: CephState | None = None) -> tuple[MonCommand, ...]:
     """Which gateways there are, and how full OSDs are; the answers follow those to the others. Without them no gateway is
-    known to run, and no disk to be drained."""
-    return (command("service dump"), command("osd df", manager=True, output_method="plain"))
+    known to run, and no disk to be drained. Then what namespaces there are in pools that have ours: OSDs answer that, so
+    it is asked only while everything can be used."""
+    asked = [command("service dump"), command("osd df", manager=True, output_method="plain")]
+    if state is not None and all_active(state):
+        ours = {name.removeprefix(NAMESPACES) for name, _ in state.notes if name.startswith(NAMESPACES)}
+        pools = sorted(ours & {pool.name for pool in state.pools})
+        asked += [MonCommand(command=command(NAMESPACE_QUESTION).command, pool=pool) for pool in pools]
+    return tuple(asked)

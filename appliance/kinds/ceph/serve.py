@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from agent.cephorder import CephAction, CephOrder, MonCommand, ObjectStore, PoolLaw
+from dataclasses import replace
+
+from agent.cephorder import CephAction, CephOrder, MonCommand, ObjectStore, PoolLaw, RbdNamespace
 from appliance.kinds.ceph import commands
 from appliance.kinds.ceph.conf import bracketed
-from appliance.kinds.ceph.keys import admin_keyring, daemon_keyring, of_daemon
-from appliance.kinds.ceph.names import GATEWAY_PORT, MANAGER_POOL, access_key, secret
+from appliance.kinds.ceph.keys import admin_keyring, daemon_keyring, of_daemon, tenants
+from appliance.kinds.ceph.names import GATEWAY_PORT, MANAGER_POOL, access_key, secret, tenant
 from appliance.kinds.ceph.orders import Act, Wait, addresses, ask, asker
-from appliance.kinds.ceph.there import manager_pool_right, noted, pool_of, unsettled
+from appliance.kinds.ceph.room import crowded, told
+from appliance.kinds.ceph.there import all_active, manager_pool_right, noted, pool_of, unsettled
 from appliance.model.ceph import CephArgs, PoolLayout, Service
-from appliance.model.cephstate import CephState
+from appliance.model.cephstate import CephState, PoolState
 
 _ACTIONS = {"mgr": CephAction.MGR, "mds": CephAction.MDS, "rgw": CephAction.RGW}
 
@@ -54,15 +57,43 @@ def pool(args: CephArgs, state: CephState | None) -> Act | Wait:
         return ask(args, state, commands.create_pool(args.pool))
     if found.erasure and not args.pool.erasure:
         return Wait(text=f"pool {found.name} is coded, the plan wants copies: make one of another name, move the data")
+    full = crowded(state, args.pool.device_class) if state and _grows(args.pool, found) else ()
+    if full:
+        return Wait(text=f"pool {found.name} is not changed, that would move data: {told(full)}; add disks first")
     return ask(args, state, commands.change_pool(args.pool, found))
+
+
+def _grows(pool: PoolLayout, now: PoolState) -> bool:
+    """Whether OSDs get more data than they have: more copies, or copies elsewhere."""
+    return pool.size > now.size or pool.rule != now.rule
+
+
+def namespaces(args: CephArgs, state: CephState | None) -> Act | Wait:
+    """Those of one pool: keys that are not known yet, then what is missing (the machine looks). ``service`` is the coded
+    pool that has the data, or empty."""
+    if args.pool is None:
+        raise ValueError(f"a step namespaces of {args.name} names no pool")
+    if state is not None and not all_active(state):
+        return Wait(text=f"namespaces of {args.pool.name} are made when all PGs can be used")
+    new = {
+        entity: caps
+        for entity, caps in tenants(args.name, args.pool, args.service).items()
+        if not noted(state, entity, caps)
+    }
+    told = [one for entity, caps in new.items() for one in commands.import_key(args.fsid, entity, caps)]
+    made = ask(args, state, (*told, commands.note_namespaces(args.pool)))
+    if isinstance(made, Wait):
+        return made
+    wanted = tuple(RbdNamespace(pool=args.pool.name, name=name) for name in args.pool.namespaces)
+    return replace(made, order=replace(made.order, namespaces=wanted))
 
 
 def filesystem(args: CephArgs, state: CephState | None) -> Act | Wait:
     """``daemon`` is how many standbys it should have: fewer are a health warning."""
     metadata, data, coded = args.keys
-    told = [*commands.new_filesystem(args.service, metadata, data, coded)]
-    told.append(commands.command("fs set", fs_name=args.service, var="standby_count_wanted", val=args.daemon))
-    return ask(args, state, told)
+    made = [*commands.new_filesystem(args.service, metadata, data, coded)]
+    made.append(commands.command("fs set", fs_name=args.service, var="standby_count_wanted", val=args.daemon))
+    return ask(args, state, made)
 
 
 def settle(args: CephArgs, state: CephState | None) -> Act | Wait:
@@ -93,6 +124,7 @@ def verify(args: CephArgs, state: CephState | None) -> Act | Wait:
         check=args.daemon,
         service=args.service,
         store=store(args) if objects else None,
+        namespaces=_tried(args),
     )
     return Act(machine=host.machine, order=order)
 
@@ -123,3 +155,14 @@ def law(pool: PoolLayout) -> PoolLaw:
         root=pool.root,
         device_class=pool.device_class,
     )
+
+
+def _tried(args: CephArgs) -> tuple[RbdNamespace, ...]:
+    """Namespaces with their keys (``keys`` names them), and one more that these keys must not open."""
+    entities = {name: tenant(args.name, args.daemon, name) for name in args.keys}
+    tried = [
+        RbdNamespace(pool=args.daemon, name=name, entity=entity, secret=secret(args.fsid, entity))
+        for name, entity in entities.items()
+    ]
+    others = [name for name in (args.pool.namespaces if args.pool and tried else ()) if name not in entities]
+    return (*tried, *(RbdNamespace(pool=args.daemon, name=name) for name in others[:1]))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from appliance.kinds.ceph.forming import Former
-from appliance.kinds.ceph.life import leaving
+from appliance.kinds.ceph.life import forget, leaving
 from appliance.kinds.ceph.osds import release
 from appliance.model.ceph import CephHost, CephLayout
 from appliance.model.cephstate import CephState
@@ -19,6 +19,8 @@ def steps(  # noqa: PLR0917 - the contract of a kind: what is planned, what is, 
     before: CephLayout | None,
     networks: Mapping[str, str],
     choices: Iterable[DiskChoice],
+    *,
+    remove: Collection[int] = (),
 ) -> tuple[Step, ...]:
     """All that is missing between ``state`` and ``layout``, in the order in which it is done; nothing when they are equal.
 
@@ -26,12 +28,14 @@ def steps(  # noqa: PLR0917 - the contract of a kind: what is planned, what is, 
     that is not there nothing is made. ``state`` is None only as long as this Ceph was never seen: a cluster whose monitors
     are all down is not one that has to be formed, so give what was seen last. ``before`` is what earlier plans formed: what
     it has and ``layout`` has not leaves; what neither has is somebody else's and is left alone. ``networks`` are CIDRs by
-    name. ``choices`` are the plan's disks: an OSD is only made of disks that one of them assigns to it.
+    name. ``choices`` are the plan's disks: an OSD is only made of disks that one of them assigns to it. ``remove`` are live
+    numbers of OSDs that no plan made and that a person wants to be gone; those of which `kept` says why not stay.
     """
-    former = Former(layout, hosts, state, before, networks, tuple(choices))
+    former = Former(layout, hosts, state, before, networks, tuple(choices), frozenset(remove))
     former.form()
     release(former)
     leaving(former)
+    forget(former)
     former.finish()
     return _ordered(former.made)
 

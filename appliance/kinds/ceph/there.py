@@ -6,14 +6,16 @@ import contextlib
 from collections.abc import Iterable, Mapping
 
 from agent.wire import WireError, decode
-from appliance.kinds.ceph.keys import Caps, digest
-from appliance.kinds.ceph.names import MANAGER_POOL, filesystems, osd_uuid, profile
+from appliance.kinds.ceph.keys import Caps, digest, tenants
+from appliance.kinds.ceph.names import LEAVING, MANAGER_POOL, filesystems, osd_uuid, profile
+from appliance.kinds.ceph.room import FULL_CHECKS, crowded, told
 from appliance.model.ceph import Bucket, CephHost, CephLayout, OsdLayout, PoolLayout
 from appliance.model.cephstate import CephState, OsdState, PoolState
 
-LEAVING = "leaving/"
 ALIKE = 0.1
 """Of a size: what two disks may differ by and be called alike."""
+NAMESPACES = "namespaces/"
+"""Notes about pools whose RBD namespaces are ours: these pools are looked at."""
 SHARE = 0.001
 """Shares are told apart no finer: the plan rounds them to four places."""
 
@@ -124,6 +126,15 @@ def pool_made(state: CephState | None, pool: PoolLayout) -> bool:
     )
 
 
+def namespaces_made(state: CephState | None, cluster: str, pool: PoolLayout, data: str) -> bool:
+    """Whether each is there, with its key. While nobody can look (no manager, PGs that can't be used), the keys that were
+    made known count: they come with the namespaces."""
+    found = pool_of(state, pool.name)
+    if found is None or not all(noted(state, who, caps) for who, caps in tenants(cluster, pool, data).items()):
+        return not pool.namespaces
+    return found.namespaces is None or set(pool.namespaces) <= set(found.namespaces)
+
+
 def same_share(pool: PoolLayout, found: PoolState) -> bool:
     return abs(found.share - pool.share) <= SHARE
 
@@ -197,12 +208,16 @@ def settled(state: CephState | None) -> bool:
 def unsettled(state: CephState) -> str:
     """What it still waits for, in words; empty when nothing."""
     dirty = [(name, count) for name, count in state.pgs if count and not _clean(name)]
+    full = crowded(state, "")
+    why = f"; {told(full)}: add disks, or delete data" if full else ""
     if dirty:
-        return ", ".join(f"{count} PGs are {name}" for name, count in dirty)
+        return ", ".join(f"{count} PGs are {name}" for name, count in dirty) + why
     idle = [one.name for one in state.filesystems if not one.active]
     if idle:
         return f"no metadata server is active for {', '.join(idle)}"
-    return "; ".join(f"{code}: {text}" for code, text in state.checks if code not in SETTLED)
+    bad = [(code, text) for code, text in state.checks if code not in SETTLED]
+    said = "; ".join(f"{code}: {text}" for code, text in bad)
+    return said + (why if any(code in FULL_CHECKS for code, _ in bad) else "")
 
 
 def _clean(name: str) -> bool:

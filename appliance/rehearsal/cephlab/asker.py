@@ -1,6 +1,6 @@
 """Asks the monitors, one JSON line in, one out, through one connection. Runs in a host or the appliance's place.
 
-In: ``{"command": "{…}", "payload": "", "manager": false}``. Out: ``{"code": 0, "output": "…", "status": "…"}``.
+In: ``{"command": "{…}", "payload": "", "manager": false, "pool": ""}``. Out: ``{"code": 0, "output": "…", "status": "…"}``.
 It ends with 1 when no monitor answers at its start.
 """
 
@@ -17,7 +17,7 @@ PATIENCE = 5
 
 def main(configuration: str, entity: str) -> int:
     rados: Any = importlib.import_module("rados")  # only hosts of the lab have it
-    told = {"rados_mon_op_timeout": str(PATIENCE), "rados_osd_op_timeout": "30"}
+    told = {"rados_mon_op_timeout": str(PATIENCE), "rados_osd_op_timeout": str(PATIENCE)}
     cluster = rados.Rados(conffile=configuration, name=entity, conf=told)
     try:
         cluster.connect(timeout=PATIENCE)
@@ -30,6 +30,9 @@ def main(configuration: str, entity: str) -> int:
 
 
 def _ask(cluster: Any, asked: dict[str, Any]) -> dict[str, Any]:
+    if asked.get("pool"):
+        talk: Any = importlib.import_module("agent.act.cephtalk")
+        return dict(talk.namespaces(cluster, asked["pool"]))
     call = cluster.mgr_command if asked.get("manager") else cluster.mon_command
     code, output, status = call(asked["command"], asked.get("payload", "").encode())
     return {"code": abs(code), "output": output.decode("utf-8", "replace"), "status": str(status)}

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from errno import ETIMEDOUT
 from pathlib import Path
 from typing import Any
 
@@ -41,20 +42,23 @@ Look = Callable[[Ask], CephState | None]
 def questions(
     commands: Callable[[], Sequence[MonCommand]],
     parse: Callable[[Sequence[MonAnswer], float], CephState],
-    more: Callable[[], Sequence[MonCommand]] | None = None,
+    more: Callable[[CephState], Sequence[MonCommand]] | None = None,
 ) -> Look:
-    """A look with the questions of a kind: ``more`` are those for the manager, asked when the state names one."""
+    """A look with the questions of a kind: ``more`` are those for the manager, asked when the state names one. A look at
+    namespaces may fail, the manager's answers count all the same. Monitors that elect in the middle are silent."""
 
     def look(ask: Ask) -> CephState | None:
         at = time.time()
         answers = ask(commands())
-        if answers is None:
+        if answers is None or any(item.code == ETIMEDOUT for item in answers):
             return None
         state = parse(answers, at)
         if more is None or not state.managers:
             return state
-        known = ask(more())
-        return state if known is None or any(item.code for item in known) else parse((*answers, *known), at)
+        asked = more(state)
+        known = ask(asked)
+        failed = known is None or any(item.code for item, one in zip(known, asked, strict=False) if not one.pool)
+        return state if known is None or failed else parse((*answers, *known), at)
 
     return look
 

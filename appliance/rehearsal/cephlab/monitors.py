@@ -33,7 +33,9 @@ class Monitors:
         answers: list[MonAnswer] = []
         try:
             for item in commands:
-                line = json.dumps({"command": item.command, "payload": item.payload, "manager": item.manager})
+                line = json.dumps(
+                    {"command": item.command, "payload": item.payload, "manager": item.manager, "pool": item.pool}
+                )
                 assert asker.stdin and asker.stdout  # noqa: S101 - opened with PIPE
                 asker.stdin.write(f"{line}\n".encode())
                 asker.stdin.flush()

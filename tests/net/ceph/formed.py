@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -14,7 +15,7 @@ from appliance.engine.engine import Engine
 from appliance.engine.registry import Tools, registry
 from appliance.kinds import ceph
 from appliance.kinds.ceph import measuring
-from appliance.model.ceph import CephSpec, OsdLayout, PoolSpec, Service
+from appliance.model.ceph import CephSpec, CephVerb, OsdLayout, PoolSpec, Service
 from appliance.model.machine import Policy
 from appliance.model.measured import TOLERANCE, Measured
 from appliance.model.observed import Observed
@@ -38,7 +39,7 @@ PROFILES = load_profiles()
 ASIDE = "beside-the-plan"
 """The step of orders that are none of a plan's."""
 WANTED = (
-    PoolSpec(name="vms", service=Service.BLOCK),
+    PoolSpec(name="vms", service=Service.BLOCK, namespaces=("tenant-a", "tenant-b")),
     PoolSpec(name="shares", service=Service.FILE),
     PoolSpec(name="objects", service=Service.OBJECT),
 )
@@ -57,6 +58,7 @@ class Formation:
     door: LabDoor = field(init=False)
     seen: Observed | None = None
     policies: dict[str, Policy] = field(default_factory=dict)
+    removing: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         settings = Settings(state=self.folder, cache=self.folder / "cache", address=IPv4Address("127.0.0.1"))
@@ -86,7 +88,8 @@ class Formation:
         )
         with self.app.store.read() as connection:
             wishes = replacing(connection)
-        self.seen = replace(seen, machines=machines, ceph=self.door.observe() or seen.ceph, replacing=wishes)
+        state = self.door.observe() or seen.ceph
+        self.seen = replace(seen, machines=machines, ceph=state, replacing=wishes, removing=self.removing)
         return self.seen
 
     def plan(self) -> Plan:
@@ -127,6 +130,20 @@ class Formation:
                 time.sleep(0.1)
             assert time.monotonic() < end, f"not formed within {seconds} s:\n{self.report()}"
         assert state == "done", self.report()
+
+    def until(self, there: Callable[[], bool], seconds: float) -> None:
+        """Work until it is so; AssertionError when it is not in time."""
+        engine, end = self.engine(self.door), time.monotonic() + seconds
+        while not there():
+            if not engine.run_one():
+                time.sleep(0.1)
+            assert time.monotonic() < end, f"not within {seconds} s:\n{self.report()}"
+
+    def of_host(self, name: str) -> tuple[OsdLayout, ...]:
+        """OSDs that the accepted plan lets go of on a host, by its drains."""
+        steps = self.accepted.steps if self.accepted else ()
+        found = (step.ceph for step in steps if step.name == name)
+        return tuple(args.old for args in found if args and args.verb is CephVerb.OUT and args.old)
 
     def state(self) -> str:
         assert self.accepted is not None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from appliance.model.cephstate import CephState
 from appliance.model.plan import DiskFate, Plan, WaitReason
 from appliance.rehearsal.cephlab import drills
 from appliance.rehearsal.cephlab.description import LabDisk, LabHost, even
@@ -28,10 +30,12 @@ def formation(ceph_image: Path, tmp_path: Path) -> Iterator[Formation]:
             formed.close()
 
 
-def form(formation: Formation, seconds: float = 420) -> Plan:
-    """Plan, apply, work; then Ceph is healthy and nothing is left to do."""
+def form(formation: Formation, seconds: float = 420, drill: Callable[[Formation], None] | None = None) -> Plan:
+    """Plan, apply (and what happens then), work; then Ceph is healthy and nothing is left to do."""
     made = formation.plan()
     formation.apply(made)
+    if drill is not None:
+        drill(formation)
     formation.work(seconds)
     formation.healthy(120)
     again = formation.plan()
@@ -40,10 +44,48 @@ def form(formation: Formation, seconds: float = 420) -> Plan:
     return made
 
 
+def too_full_for_a_while(formation: Formation) -> None:
+    """While a host is drained, Ceph gets lower ratios: all OSDs are too full to take anything. The drain is taken back, says
+    why, and goes on when there is room again. Nothing is moved meanwhile, so that it can't be over too soon."""
+    ceph = formation.lab.host("h1")
+    leaving = {osd.number for osd in formation.of_host("h4")}
+
+    def state() -> CephState:
+        found = formation.door.observe()
+        assert found is not None
+        return found
+
+    def inside() -> set[int]:
+        return leaving & {osd.number for osd in state().osds if osd.in_}
+
+    ceph.run(["ceph", "osd", "set", "nobackfill"])
+    formation.until(lambda: not inside(), 240)
+    part = min(osd.used / osd.size for osd in state().osds if osd.in_ and osd.size)
+    for name, ratio in (("nearfull", 0.5 * part), ("backfillfull", 0.6 * part)):
+        ceph.run(["ceph", "osd", f"set-{name}-ratio", f"{ratio:.6f}"])
+    formation.until(lambda: inside() == leaving and "was taken back" in formation.report(), 240)
+    assert all(f"paused/osd.{number}" in dict(state().notes) for number in leaving)
+    for name, ratio in (("backfillfull", 0.9), ("nearfull", 0.85)):
+        ceph.run(["ceph", "osd", f"set-{name}-ratio", str(ratio)])
+    ceph.run(["ceph", "osd", "unset", "nobackfill"])
+
+
+def an_old_osd(formation: Formation) -> int:
+    """As somebody left it behind: in the map and the tree, below a host of its own, and without a disk."""
+    ceph = formation.lab.host("h1")
+    number = int(ceph.run(["ceph", "osd", "new", str(uuid.uuid4())]).stdout)
+    ceph.run(["ceph", "osd", "crush", "add", f"osd.{number}", "0", "root=default", "host=h-old"])
+    assert formation.plan().steps != (), "the drain"
+    assert not any(step.key == f"ceph-purge/osd.{number}" for step in formation.plan().steps), (
+        "nobody wants it gone yet"
+    )
+    return number
+
+
 def test_a_site_becomes_a_healthy_ceph_and_lives(formation: Formation) -> None:
-    """Block, file and object are used for real (the plan's own verify steps write, read and compare). Then a disk is
-    replaced, a host is lost and comes back, one more joins, one leaves; what was written in the beginning is read at the
-    end."""
+    """Block with namespaces, file and object are used for real (the plan's own verify steps write, read and compare). Then a
+    disk is replaced, a host is lost and comes back, one more joins, one leaves, though OSDs become too full in the middle;
+    what was written in the beginning is read at the end."""
     lab = formation.lab
     first = form(formation)
     assert first.desired.ceph is not None
@@ -51,6 +93,10 @@ def test_a_site_becomes_a_healthy_ceph_and_lives(formation: Formation) -> None:
     formation.write("precious", "what was written first\n")
     (speed,) = formation.measure(("vms",), 3.0)
     assert speed.promise.write_bound == speed.promise.read_bound == 50_000_000, "the first host's port"
+    state = formation.door.observe()
+    assert state is not None
+    assert {pool.name: pool.namespaces for pool in state.pools}["vms"] == ("tenant-a", "tenant-b")
+    assert any(step.key == "ceph-verify/vms/namespaces" for step in first.steps), "each was used with its own key"
 
     # Somebody wants a disk replaced while its OSD runs: drained and destroyed, then a new disk is waited for.
     osd = next(osd for osd in first.desired.ceph.osds if osd.data.serial == "LAB002D01")
@@ -87,7 +133,13 @@ def test_a_site_becomes_a_healthy_ceph_and_lives(formation: Formation) -> None:
     assert third.desired.ceph is not None
     assert len(third.desired.ceph.osds) == 10
     formation.drain("h4")
-    last = form(formation)
+    old = an_old_osd(formation)
+    formation.removing = (old,)
+    last = form(formation, drill=too_full_for_a_while)
     assert last.desired.ceph is not None
+    state = formation.door.observe()
+    assert state is not None
+    assert old not in {osd.number for osd in state.osds}
+    assert not {"h-old", "h4"} & {bucket.name for bucket in state.buckets}
     assert len(last.desired.ceph.osds) == 8
     assert formation.read("precious") == "what was written first\n"

@@ -40,6 +40,7 @@ class CephSim:
     proven: list[tuple[str, ...]] = field(default_factory=list)
     lamps: list[tuple[str, str, bool]] = field(default_factory=list)
     tiebreaker: str = ""
+    spaces: dict[str, set[str]] = field(default_factory=dict)
 
     def state(self, at: float) -> CephState | None:
         """None while there is no monitor."""
@@ -54,7 +55,7 @@ class CephSim:
             osds=tuple(self.osds[number] for number in sorted(self.osds)),
             buckets=tuple(self.buckets.values()),
             rules=tuple(sorted(self.rules)),
-            pools=tuple(self.pools.values()),
+            pools=tuple(self._seen(pool) for pool in self.pools.values()),
             filesystems=tuple(replace(one, active=tuple(self.servers[:1])) for one in self.systems.values()),
             gateways=tuple(self.gateways),
             metadata_servers=tuple(self.servers),
@@ -65,6 +66,10 @@ class CephSim:
             pgs=(("active+clean", 8),) if self.pools else (),
             at=at,
         )
+
+    def _seen(self, pool: PoolState) -> PoolState:
+        looked = f"namespaces/{pool.name}" in self.notes
+        return replace(pool, namespaces=tuple(sorted(self.spaces.get(pool.name, ()))) if looked else None)
 
     def carry(self, machine: str, order: CephOrder) -> tuple[MonAnswer, ...]:
         """What the machine does with an order; asked again it changes nothing."""
@@ -164,11 +169,19 @@ class CephSim:
 
     def _check(self, _machine: str, order: CephOrder) -> None:
         self.checks.append(f"{order.service}:{order.check}")
+        for one in order.namespaces:
+            if not one.entity:
+                continue
+            assert one.name in self.spaces[one.pool] and f"keys/{one.entity}" in self.notes
+            self.checks.append(f"namespace:{one.pool}/{one.name}")
 
     def _ask(self, machine: str, order: CephOrder) -> tuple[MonAnswer, ...]:
         assert self.hosts[machine].name in self.monitors, "commands go through a machine with a monitor"
         answers = tuple(self._command(command) for command in order.commands)
         self.rules += [name for name in (text.split()[1] for text in order.rules) if name not in self.rules]
+        for one in order.namespaces:
+            assert one.pool in self.pools and not one.secret
+            self.spaces.setdefault(one.pool, set()).add(one.name)
         return answers
 
     def answers(self) -> dict[str, Any]:
@@ -266,6 +279,9 @@ class CephSim:
         said = json.loads(command.command)
         prefix = said.pop("prefix")
         said.pop("format", None)
+        if command.pool:
+            found = {"pool": command.pool, "namespaces": sorted(self.spaces.get(command.pool, ()))}
+            return MonAnswer(code=0, output=json.dumps(found))
         if not command.payload and prefix in QUESTIONS:
             return MonAnswer(code=0, output=json.dumps(self.answers()[prefix]))
         name = "on_" + prefix.replace(" ", "_").replace("-", "_")
@@ -308,6 +324,10 @@ class CephSim:
     def on_osd_in(self, ids: list[str]) -> None:
         for number in map(int, ids):
             self.osds[number] = replace(self.osds[number], in_=True, pgs=1)
+
+    def on_osd_purge(self, id: int, **_more: Any) -> None:
+        assert not self.osds[id].up, f"osd.{id} is purged while it runs"
+        del self.osds[id]
 
     def on_osd_destroy(self, id: int, **_more: Any) -> None:
         assert not self.osds[id].up, f"osd.{id} runs"

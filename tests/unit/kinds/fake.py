@@ -86,8 +86,24 @@ class Fake:
                     self._command(command)
                 names = (re.match(r"rule (\S+) \{", text) for text in order.rules)
                 self._set(rules=(*self._now.rules, *(found[1] for found in names if found)))
+                for one in order.namespaces:
+                    self._space(one.pool, one.name)
             case CephAction.CHECK:
-                self.checked.append(order.check)
+                self._check(order)
+
+    def _check(self, order: CephOrder) -> None:
+        tried = [one for one in order.namespaces if one.entity]
+        self.checked += [f"{one.pool}/{one.name} by {one.entity}" for one in tried] or [order.check]
+        for one in tried:
+            pool = next(pool for pool in self._now.pools if pool.name == one.pool)
+            assert one.name in (pool.namespaces or ()) and one.secret.endswith(one.entity)
+            assert f"keys/{one.entity}" in dict(self._now.notes)
+
+    def _space(self, pool: str, name: str) -> None:
+        """A namespace; that of a pool without a note is not looked for."""
+        assert f"namespaces/{pool}" in dict(self._now.notes)
+        there = next(one.namespaces or () for one in self._now.pools if one.name == pool)
+        self._pool(pool, namespaces=tuple(sorted({*there, name})))
 
     # ------------------------------------------------------------ state
 

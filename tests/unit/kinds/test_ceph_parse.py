@@ -100,6 +100,39 @@ def test_shadows_of_classes_are_no_buckets() -> None:
     assert not [one for one in state.buckets if "~" in one.name]
 
 
+def test_room_is_what_the_monitors_say() -> None:
+    answers = recorded("formed")
+    said = json.loads(answers[3].output)
+    state = kind.parse(answers, 7.0)
+    assert (state.nearfull, state.backfillfull, state.full) == (0.85, 0.9, 0.95)
+    assert {osd.filling for osd in state.osds} == {""}
+    said["nearfull_ratio"] = 0.75
+    said["osds"][0]["state"] = ["backfillfull", "exists", "nearfull", "up"]
+    answers[3] = replace(answers[3], output=json.dumps(said))
+    state = kind.parse(answers, 7.0)
+    assert (state.nearfull, state.osds[0].filling) == (0.75, "backfillfull")
+
+
+def test_what_hangs_in_the_tree_without_being_in_the_map() -> None:
+    answers = recorded("formed")
+    assert kind.parse(answers, 7.0).ghosts == ()
+    said = json.loads(answers[4].output)
+    host = next(one for one in said["nodes"] if one["type"] == "host")
+    host["children"].append(77)
+    answers[4] = replace(answers[4], output=json.dumps(said))
+    assert kind.parse(answers, 7.0).ghosts == ((77, host["name"]),)
+
+
+def test_namespaces_follow_the_manager_and_may_be_missing() -> None:
+    answers = recorded("formed")
+    pool = kind.parse(answers, 7.0).pools[-1].name
+    listed = MonAnswer(code=0, output=json.dumps({"pool": pool, "namespaces": ["b", "a"]}))
+    found = {one.name: one.namespaces for one in kind.parse([*answers, listed], 7.0).pools}
+    assert found[pool] == ("a", "b") and set(found.values()) == {None, ("a", "b")}
+    silent = MonAnswer(code=110, status="timed out")
+    assert {one.namespaces for one in kind.parse([*answers, silent], 7.0).pools} == {None}
+
+
 def _error(answers: list[MonAnswer]) -> None:
     answers[2] = MonAnswer(code=13, status="access denied")
 

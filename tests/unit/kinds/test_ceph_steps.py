@@ -88,6 +88,7 @@ def _order(machine: str, order: CephOrder) -> list[str]:
         f"{one.device_class} below {one.root}"
         for one in order.laws
     ]
+    lines += [f"  namespace {one.pool}/{one.name} {one.entity or '(no key)'}" for one in order.namespaces]
     if order.store is not None:
         store = order.store
         lines.append(f"  realm {store.realm} pool {store.pool} user {store.user} access {store.access}")
@@ -193,6 +194,17 @@ def removed_host() -> tuple[Scene, Fake]:
     return replace(made, hosts=before.hosts), fake
 
 
+def tenants() -> tuple[Scene, Fake]:
+    """A namespace more in one pool of two; one pool's data are coded."""
+    spaces = ("tenant-a", "tenant-b")
+    vms = PoolSpec(name="vms", service=Service.BLOCK, namespaces=spaces[:1])
+    bulk = PoolSpec(name="bulk", service=Service.BLOCK, erasure=Erasure(k=2, m=2), namespaces=spaces[:1])
+    among = boxes(5, 1)
+    before = scene(among, (vms,))
+    fake = formed(before)
+    return grown(among, before, pools=(replace(vms, namespaces=spaces), bulk)), fake
+
+
 SCENES: dict[str, Callable[[], tuple[Scene, Fake]]] = {
     "four-hosts": four_hosts,
     "stretch": stretched,
@@ -205,6 +217,7 @@ SCENES: dict[str, Callable[[], tuple[Scene, Fake]]] = {
     "new-disk-in-its-place": new_disk,
     "add-host": added_host,
     "remove-host": removed_host,
+    "namespaces": tenants,
 }
 
 
@@ -437,3 +450,66 @@ def test_a_number_is_not_taken_from_an_osd_that_stays() -> None:
     assert fake.state is not None
     live = {osd.uuid: osd.number for osd in fake.state.osds}
     assert len(live) == 10 and live[kind.osd_uuid(layout.fsid, first)] == first.number
+
+
+# ---------------------------------------------------------------- namespaces
+
+
+def spaced(*names: str) -> Scene:
+    return scene(boxes(4), (replace(BLOCK, namespaces=names),))
+
+
+def test_each_namespace_has_a_key_for_it_alone() -> None:
+    made = spaced("a", "b")
+    specs = {one.entity: dict(one.caps) for one in kind.keys(made.layout, made.hosts)}
+    assert specs["client.ceph-vms.a"] == {
+        "mon": "profile rbd",
+        "mgr": "profile rbd pool=vms namespace=a",
+        "osd": "profile rbd pool=vms namespace=a",
+    }
+    assert "client.ceph-vms.b" in specs
+
+
+def test_coded_data_are_in_the_same_namespace() -> None:
+    pool = PoolSpec(name="bulk", service=Service.BLOCK, erasure=Erasure(k=2, m=2), namespaces=("a",))
+    made = scene(boxes(5, 1), (pool,))
+    specs = {one.entity: dict(one.caps) for one in kind.keys(made.layout, made.hosts)}
+    wanted = "profile rbd pool=bulk-metadata namespace=a, profile rbd pool=bulk-data namespace=a"
+    assert specs["client.ceph-bulk-metadata.a"]["osd"] == wanted
+
+
+def test_namespaces_are_made_used_and_seen() -> None:
+    made = spaced("a", "b")
+    fake = formed(made)
+    assert fake.checked == ["vms", "vms/a by client.ceph-vms.a", "vms/b by client.ceph-vms.b"]
+    again = replace(made, before=made.layout)
+    assert steps_of(again, fake.state) == ()
+    assert fake.state is not None
+    pools = (replace(one, namespaces=("b",) if one.name == "vms" else None) for one in fake.state.pools)
+    steps = {step.key: step for step in steps_of(again, replace(fake.state, pools=tuple(pools)))}
+    assert "ceph-namespaces/vms" in steps, "one that somebody removed is made again"
+    verify = steps["ceph-verify/vms/namespaces"].ceph
+    assert verify is not None and verify.keys == ("a",), "what was there is not tried again"
+
+
+def test_namespaces_that_nobody_could_look_at_are_taken_for_made_and_never_for_done() -> None:
+    made = spaced("a")
+    fake = formed(made)
+    assert fake.state is not None
+    blind = replace(fake.state, pools=tuple(replace(one, namespaces=None) for one in fake.state.pools))
+    assert steps_of(replace(made, before=made.layout), blind) == ()
+    step = next(step for step in steps_of(made) if step.key == "ceph-namespaces/vms")
+    assert kind.done(step, fake.state) and not kind.done(step, blind)
+    dark = kind.act(step, replace(blind, pgs=(("down", 1),)))
+    assert isinstance(dark, kind.Wait) and "when all PGs can be used" in dark.text
+
+
+def test_only_pools_with_namespaces_of_ours_are_looked_at() -> None:
+    fake = formed(spaced("a"))
+    assert fake.state is not None
+    assert [one.pool for one in kind.questions(fake.state) if one.pool] == ["vms"]
+    assert [one.pool for one in kind.questions(replace(fake.state, pgs=(("incomplete", 1),))) if one.pool] == []
+    assert [one.pool for one in kind.questions(replace(fake.state, managers=())) if one.pool] == []
+    plain = formed(scene(boxes(4), (BLOCK,)))
+    assert plain.state is not None
+    assert [one.pool for one in kind.questions(plain.state) if one.pool] == []

@@ -8,12 +8,13 @@ from itertools import pairwise
 import pytest
 
 from agent.wire import Nic
+from appliance.kinds.ceph.rates import DISKS, EXPECTED, MB
 from appliance.model.ceph import CephSpec, Erasure, Throughput
 from appliance.model.network import Carrier, Network, Plane
 from appliance.plan.capacity import capacity
 from appliance.plan.crush import tree
 from appliance.plan.portspeed import MEGABIT, storage_networks, storage_rate
-from appliance.plan.throughput import DISKS, EXPECTED, MB, at_block, throughput
+from appliance.plan.throughput import at_block, throughput
 from hwprofiles.profile import NicRole, NicRoleName, Profile
 from tests.oracle.yard import BLOCK, OBJECTS, TB, HostSpec, Yard, candidate, rows, yard
 

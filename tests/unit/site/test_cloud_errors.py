@@ -205,6 +205,16 @@ BROKEN = {
     ),
     "device class": lines("ceph: {pools: {vms: {service: block, device_class: nmve}}}"),
     "share": lines("ceph: {pools: {vms: {service: block, share: 0}}}"),
+    "namespaces that can not be": lines(
+        "ceph:",
+        "  pools:",
+        "    vms: {service: block, namespaces: ['tenant a', tenant-b, _, tenant-b, a.b]}",
+        "    home: {service: file, namespaces: [tenant-a]}",
+        "    images: {service: block, namespace: [tenant-a]}",
+    ),
+    "a namespace whose key has the name of another": lines(
+        "ceph: {pools: {vms: {service: block, namespaces: [x]}, vms.x: block}}"
+    ),
     "domains": lines(
         "racks: {r1: {zone: a}, r2: {zone: b}}",
         "ceph:",

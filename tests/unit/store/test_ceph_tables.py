@@ -110,6 +110,7 @@ def test_a_database_from_before_ceph_is_brought_up_to_date_with_its_orders(tmp_p
         connection.execute(text("DROP TABLE ceph_measurement"))
         connection.execute(text("DROP TABLE ceph_state"))
         connection.execute(text("DROP TABLE replacement"))
+        connection.execute(text("DROP TABLE osd_removal"))
         connection.execute(text("DROP INDEX ix_order_step"))
         connection.execute(text('ALTER TABLE "order" DROP COLUMN answers'))
         connection.execute(text("ALTER TABLE step DROP COLUMN memo"))

@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 from appliance.cli import flow
 from appliance.engine.engine import Engine
 from appliance.engine.registry import registry
+from appliance.model.cephstate import OsdState
 from appliance.model.machine import Policy
 from appliance.operations import orders, plans, replacements, sessions
 from appliance.operations.context import SYSTEM, Appliance, Role
@@ -241,3 +242,21 @@ def test_the_buttons_of_a_machines_page(browser: FlaskClient, standing: Standing
     back = send(browser, f"/machines/{m1}/disks/keep", disk=disk)
     assert back.status_code == 303
     assert page(browser, f"/machines/{m1}").count("<button>Replace</button>") == 2
+
+
+def test_an_old_osd_is_removed(rackseed: Command, served: None, worked: Standing) -> None:
+    refused = rackseed("remove", "osd", str(worked.osd_of("N21")))
+    assert refused.code == 1 and "take the disk or its machine out instead" in refused.err
+    worked.sim.osds[70] = OsdState(
+        number=70, uuid="0" * 8, host="", device_class="hdd", up=False, in_=False, weight=1.0, pgs=0
+    )
+    worked.look()
+    only = rackseed("remove", "osd", "70", "--plan-only")
+    assert only.code == 4, only.err
+    assert only.out.startswith("osd.70 shall be removed\n")
+    assert "remove osd.70 with its number and place; no plan has it [NOT reversible]" in only.out
+    kept = rackseed("remove", "osd", "70", "--cancel", "--plan-only")
+    assert (kept.code, kept.out.splitlines()[0]) == (0, "osd.70 shall not be removed any more")
+    done = rackseed("remove", "osd", "70", "--yes")
+    assert (done.code, done.err) == (0, "")
+    assert 70 not in worked.sim.osds
