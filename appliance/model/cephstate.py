@@ -68,7 +68,8 @@ class CephState:
     ``checks`` pairs of code and summary. ``pgs`` counts by state name. ``at`` is when it was asked (seconds since the
     epoch). ``metadata_servers`` are all of them, active or standby. ``notes`` are what rackseed left in the monitors'
     store about things that Ceph does not show without showing secrets (``keys/mds.n1`` and a digest of its caps).
-    ``tiebreaker`` is the monitor that breaks ties in stretch mode. ``recovering`` is objects per second. ``nearfull``,
+    ``tiebreaker`` is the monitor that breaks ties in stretch mode, ``halved``: a site is lost or not whole again, and Ceph
+    itself asks for half of every pool's ``min_size`` meanwhile. ``recovering`` is objects per second. ``nearfull``,
     ``backfillfull`` and ``full`` are the parts of an OSD at which Ceph warns, moves nothing there any more, and stops
     writes. ``ghosts`` are OSDs of the tree that the map does not have, with the host below which they hang."""
 
@@ -87,6 +88,7 @@ class CephState:
     notes: tuple[tuple[str, str], ...] = ()
     stretch: bool = False
     tiebreaker: str = ""
+    halved: bool = False
     health: str = ""
     checks: tuple[tuple[str, str], ...] = ()
     pgs: tuple[tuple[str, int], ...] = ()

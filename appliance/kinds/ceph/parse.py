@@ -70,6 +70,7 @@ def _state(
         notes=tuple(sorted((key.removeprefix(NOTES), text) for key, text in found["config-key dump"].items())),
         stretch=bool(monitors.get("stretch_mode") or dump.get("stretch_mode", {}).get("stretch_mode_enabled")),
         tiebreaker=str(monitors.get("tiebreaker_mon", "")),
+        halved=any(dump.get("stretch_mode", {}).get(f"{word}_stretch_mode") for word in ("degraded", "recovering")),
         health=status["health"]["status"],
         checks=tuple((code, one["summary"]["message"]) for code, one in sorted(status["health"]["checks"].items())),
         pgs=tuple((one["state_name"], int(one["count"])) for one in placed.get("pgs_by_state", ())),

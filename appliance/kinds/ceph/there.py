@@ -116,7 +116,7 @@ def pool_made(state: CephState | None, pool: PoolLayout) -> bool:
     return (
         found is not None
         and found.size == pool.size
-        and found.min_size == pool.min_size
+        and found.min_size in (pool.min_size, pool.min_size // 2 if state and state.halved else pool.min_size)
         and found.rule == pool.rule
         and found.pg_num >= pool.pg_num
         and pool.application in found.applications

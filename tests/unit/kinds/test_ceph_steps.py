@@ -513,3 +513,15 @@ def test_only_pools_with_namespaces_of_ours_are_looked_at() -> None:
     plain = formed(scene(boxes(4), (BLOCK,)))
     assert plain.state is not None
     assert [one.pool for one in kind.questions(plain.state) if one.pool] == []
+
+
+def test_half_of_min_size_is_cephs_own_while_a_site_is_lost() -> None:
+    """In stretch mode Ceph lowers it by itself when a site is lost: no plan may raise it before that is back."""
+    made, fake = stretched()
+    fake.run(steps_of(made))
+    assert fake.state is not None
+    pools = tuple(replace(pool, min_size=1) if pool.name == "vms" else pool for pool in fake.state.pools)
+    lost = replace(fake.state, pools=pools, halved=True)
+    assert [step.key for step in steps_of(replace(made, before=made.layout), lost)] == []
+    back = replace(lost, halved=False)
+    assert "ceph-pool/vms" in [step.key for step in steps_of(replace(made, before=made.layout), back)]
