@@ -83,22 +83,20 @@ def free(args: CephArgs, state: CephState | None) -> Act | Wait:
         return ask(args, state, ())
     name = f"osd.{found.number}"
     if found.destroyed:
-        return ask(args, state, (_purge(found),))
+        return ask(args, state, (_purge(found, force=not drained(found)),))
     if found.up and not drained(found):
         return Wait(text=f"{name} runs and still holds data: it is drained first")
-    if not drained(found) and not all_active(state):
+    empty = drained(found) and not missed(found, state)
+    if not empty and not all_active(state):
         return Wait(text=f"{name} is down and some PGs can't be used without it: bring it back, or what else is down")
-    if drained(found) and missed(found, state):
-        return Wait(text=f"{name} is stopped and PGs are not clean: it is removed when they are")
     if found.up:
         return _stop(args, state, found)
-    gone = _purge(found, "destroy" if args.verb is CephVerb.DESTROY else "purge")
+    gone = _purge(found, "destroy" if args.verb is CephVerb.DESTROY else "purge", force=not empty)
     return ask(args, state, (*_note(args, found), gone, *_resumed(state, found)))
 
 
-def _purge(found: OsdState, word: str = "purge") -> MonCommand:
+def _purge(found: OsdState, word: str = "purge", *, force: bool = False) -> MonCommand:
     """By the manager, which refuses what data still needs; of one that is down it can't tell, so we looked before."""
-    force = not drained(found)
     return commands.command(f"osd {word}", manager=True, id=found.number, force=force, yes_i_really_mean_it=True)
 
 

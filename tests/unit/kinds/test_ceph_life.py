@@ -123,8 +123,8 @@ def test_an_osd_that_went_down_while_it_was_drained_is_not_taken_for_empty() -> 
     assert not kind.done(out, cut)
     told = kind.act(out, cut)
     assert isinstance(told, Wait) and "osd.8 is down, not empty" in told.text and "h5 runs again" in told.text
-    stopped = kind.act(purge, cut)
-    assert isinstance(stopped, Wait) and "removed when they are" in stopped.text
+    dead = kind.act(purge, cut)
+    assert isinstance(dead, Act) and '"force": true' in dead.order.commands[-1].command, "every PG serves without it"
     elsewhere = replace(cut, pgs=(("active+clean", 40),))
     assert kind.done(out, elsewhere)
     gone = kind.act(purge, elsewhere)
