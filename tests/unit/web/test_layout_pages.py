@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from appliance.cli import plan as plan_command
+from appliance.cli import flow
 from appliance.model.plan import Plan
 from appliance.operations import sessions, sites
 from appliance.operations.context import SYSTEM, Appliance, Role
@@ -123,7 +123,7 @@ def test_only_another_layout(app: Appliance, person: Callable[[str], Person], br
     operator = person("operator")
     made = operator.get(f"/api/v1/plans/{hash_}").json
     assert (made["changes"], made["relaid"]) == (True, True)
-    assert plan_command._exit_code(made) == 4
+    assert flow.exit_code(made) == 4
     assert "applying this plan records it" in page(browser, f"/plans/{hash_}")
     with app.store.write() as connection:
         table.accept(connection, hash_, by="otto", at=app.clock.now())
@@ -132,7 +132,7 @@ def test_only_another_layout(app: Appliance, person: Callable[[str], Person], br
     keep(app, replace(scene, before=plan.desired), again)
     made = operator.get(f"/api/v1/plans/{again.hash}").json
     assert (made["changes"], made["relaid"]) == (False, False)
-    assert plan_command._exit_code(made) == 0
+    assert flow.exit_code(made) == 0
     assert "Nothing to do" in page(browser, f"/plans/{again.hash}")
 
 
