@@ -342,8 +342,8 @@ class CephArgs:
     or leaves. Fields that a verb does not need are empty. ``daemons`` are what will run on ``host`` (``mon``, ``osd``
     …; of a drain: the numbers of all OSDs that are drained together), ``realm`` is that of the object service, ``keys``
     names what users' keys are for (pools and file systems; of a check: namespaces), ``sites`` where monitors stand in
-    stretch mode (name, level, bucket; the tiebreaker last), also of a step that makes a monitor, ``pools`` those of a proof.
-    ``rate`` is how fast a drain is expected to be, in bytes per second (0: not known); the hash leaves it out."""
+    stretch mode (name, level, bucket; the tiebreaker last), also of a step that makes a monitor, ``pools`` those of a
+    proof. ``rate`` is how fast a drain is expected to be, in bytes per second (0: not known); the hash leaves it out."""
 
     verb: CephVerb
     name: str

@@ -87,7 +87,7 @@ def _needed(layout: CephLayout, state: CephState, found: OsdState) -> str:
         held = "how much it holds is not known" if found.pgs is None else f"holds {found.pgs} PGs"
         where = f"on {found.host}" if found.host else "below no host"
         return f"{name} runs {where} and {held}: `ceph osd out {found.number}`, and wait until it is empty"
-    if not drained(found) and not all_active(state):
+    if not found.up and not all_active(state):
         return f"{name} is down and some PGs can't be used without it: bring it back, or what else is down"
     return may_leave(layout, state, (found.number,)) if found.in_ else ""
 

@@ -64,6 +64,7 @@ def test_one_that_runs_and_holds_data_is_never_removed(facts: dict[str, object],
 def test_one_that_something_can_not_be_used_without_is_kept() -> None:
     made, state = four()
     bad = replace(with_stale(state), pgs=(("active+clean", 8), ("down", 1)))
+    assert "PGs can't be used without it" in kept(made, bad), "no group is counted as its own while it is down"
     assert "PGs can't be used without it" in kept(made, replace(bad, osds=(*state.osds, replace(STALE, pgs=1))))
 
 
