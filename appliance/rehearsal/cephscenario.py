@@ -29,6 +29,8 @@ MEMORY = 5888
 DATA_DISK = 24 * GIB
 DATABASE_DISK = 6 * GIB
 """The smallest that is no reason to refuse; files are sparse."""
+SPARE = "c2"
+"""The machine that has a second disk and OSD where `ceph_rack` is asked for one."""
 FIRST_NUMBER = 11
 """Of the serials, so that no other scenario has them."""
 
@@ -43,10 +45,15 @@ def database_serial(name: str) -> str:
     return f"S64GDB0R{_number(name):06d}"
 
 
-def ceph_machine(name: str, firmware: Firmware = Firmware.BIOS) -> MachineDescription:
-    """One server; virtio disks say that they spin, NVMe that it does not."""
-    number = _number(name)
-    disks = (
+def spare_serial() -> str:
+    """Serial of the second data disk."""
+    return f"ZSPARE{_number(SPARE):06d}"
+
+
+def ceph_machine(name: str, firmware: Firmware = Firmware.BIOS, *, spare: bool = False) -> MachineDescription:
+    """One server; virtio disks say that they spin, NVMe that it does not. With ``spare`` twice of everything for OSDs."""
+    number, times = _number(name), 1 + spare
+    disks: tuple[DiskDescription, ...] = (
         DiskDescription(
             serial=f"SMC0515D{number:06d}",
             size=SYSTEM_DISK,
@@ -56,15 +63,20 @@ def ceph_machine(name: str, firmware: Firmware = Firmware.BIOS) -> MachineDescri
         ),
         DiskDescription(serial=data_serial(name), size=DATA_DISK, bus=DiskBus.VIRTIO),
         DiskDescription(
-            serial=database_serial(name), size=DATABASE_DISK, bus=DiskBus.NVME, wwn=f"0x36344e30527{number:05x}"
+            serial=database_serial(name),
+            size=times * DATABASE_DISK,
+            bus=DiskBus.NVME,
+            wwn=f"0x36344e30527{number:05x}",
         ),
     )
-    return replace(bios_machine(name, number), firmware=firmware, disks=disks, memory=MEMORY)
+    if spare:
+        disks += (DiskDescription(serial=spare_serial(), size=DATA_DISK, bus=DiskBus.VIRTIO),)
+    return replace(bios_machine(name, number), firmware=firmware, disks=disks, memory=times * MEMORY)
 
 
-def ceph_rack() -> RackDescription:
-    """The three servers."""
-    return RackDescription(machines=tuple(ceph_machine(name) for name in NAMES))
+def ceph_rack(*, spare: bool = False) -> RackDescription:
+    """The three servers; with ``spare`` one of them has a second disk for an OSD."""
+    return RackDescription(machines=tuple(ceph_machine(name, spare=spare and name == SPARE) for name in NAMES))
 
 
 def ceph_lines() -> str:

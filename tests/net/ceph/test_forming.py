@@ -70,6 +70,18 @@ def too_full_for_a_while(formation: Formation) -> None:
     ceph.run(["ceph", "osd", "unset", "nobackfill"])
 
 
+def without_power_for_a_while(formation: Formation) -> None:
+    """The host of an OSD that is drained loses its power. The OSD is not taken for empty, though Ceph counts nothing on it;
+    when the host is back, the drain goes on. Nothing is moved before, so that it can't be over too soon."""
+    ceph = formation.lab.host("h1")
+    ceph.run(["ceph", "osd", "set", "nobackfill"])
+    formation.until(lambda: "still holds" in formation.report(), 240)
+    drills.power_off(formation.lab, "h2")
+    formation.until(lambda: "is down, not empty" in formation.report(), 240)
+    ceph.run(["ceph", "osd", "unset", "nobackfill"])
+    formation.lab.boot("h2")
+
+
 def an_old_osd(formation: Formation) -> int:
     """As somebody left it behind: in the map and the tree, below a host of its own, and without a disk."""
     ceph = formation.lab.host("h1")
@@ -98,10 +110,11 @@ def test_a_site_becomes_a_healthy_ceph_and_lives(formation: Formation) -> None:
     assert {pool.name: pool.namespaces for pool in state.pools}["vms"] == ("tenant-a", "tenant-b")
     assert any(step.key == "ceph-verify/vms/namespaces" for step in first.steps), "each was used with its own key"
 
-    # Somebody wants a disk replaced while its OSD runs: drained and destroyed, then a new disk is waited for.
+    # Somebody wants a disk replaced while its OSD runs: drained (its host has no power for a while) and destroyed; then a
+    # new disk is waited for.
     osd = next(osd for osd in first.desired.ceph.osds if osd.data.serial == "LAB002D01")
     formation.want_replaced(osd)
-    drain = form(formation)
+    drain = form(formation, drill=without_power_for_a_while)
     assert [step.key for step in drain.steps][:2] == [f"ceph-out/osd.{osd.number}", f"ceph-destroy/osd.{osd.number}"]
     waiting = formation.plan()
     assert [wait.reason for wait in waiting.waits] == [WaitReason.NEW_DISK]
