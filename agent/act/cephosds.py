@@ -92,7 +92,7 @@ def make(errand: Errand, backend: Backend) -> str:
     complete = data.found in {Found.OWN, Found.SHARED} and backend.complete(osd, order.fsid, data)
     _agree(osd, known, complete, places)
     if not complete:
-        places = _erase_fresh(places, errand, backend)
+        places = _erase(places, errand, osd, backend)
         tell("register", 0.3, f"osd.{number} is {osd.uuid}")
         keys = register(osd, known)
         tell("make", 0.4, f"making osd.{number} on {data.disk.path}")
@@ -187,17 +187,20 @@ def _agree(osd: OsdOrder, known: Known, complete: bool, places: Sequence[Place])
         )
 
 
-def _erase_fresh(places: Sequence[Place], errand: Errand, backend: Backend) -> list[Place]:
-    """The places as they are afterwards: a group that lay on an erased disk is gone."""
+def _erase(places: Sequence[Place], errand: Errand, osd: OsdOrder, backend: Backend) -> list[Place]:
+    """Blank what is fresh; without LVM also what an interrupted try of this OSD left on whole disks: a label that says that
+    the store was made, though the OSD was not, ends every further `ceph-osd --mkfs`. The places as they are afterwards: a
+    group that lay on an erased disk is gone."""
+    kinds = {Found.FRESH, Found.OWN} if osd.backend == "raw" else {Found.FRESH}
 
     def again(claim: Claim, disk: Disk) -> Verdict:
         now = replace(claim, begun=cephdisks.is_noted(claim))
         verdict = cephguard.judge_content(now, disk, backend.free())
-        if verdict.found not in {None, Found.FRESH}:
+        if verdict.found not in {None, *kinds}:
             raise DiskRefusedError(f"content-changed: {disk.path} changed after the first look; ask again")
         return verdict
 
-    fresh = [place for place in places if place.found is Found.FRESH]
+    fresh = [place for place in places if place.found in kinds]
     for place in fresh:
         if place.group:
             cephvolumes.dissolve(place.group, place.disk)
@@ -206,7 +209,7 @@ def _erase_fresh(places: Sequence[Place], errand: Errand, backend: Backend) -> l
         with cephdisks.opened(place.claim, errand.disks, again) as (device, disk):
             cephdisks.note(place.claim)
             cephdisks.erase(place.claim, device, disk, again)
-    return [replace(place, group="") if place.found is Found.FRESH else place for place in places]
+    return [replace(place, group="") if place in fresh else place for place in places]
 
 
 # ---------------------------------------------------------------- the monitors' half
