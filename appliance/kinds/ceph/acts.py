@@ -55,8 +55,8 @@ def _monitor(args: CephArgs, state: CephState | None) -> Act | Wait:
     first = args.monitors[0].name == host.name
     if not others and not first:
         return Wait(text=f"{host.name} joins when another monitor answers: see the step of {args.monitors[0].name}")
-    where = next((f"{level}={name}" for who, level, name in args.sites if who == host.name), "")
-    if state is not None and state.stretch and where and host.name not in state.monitors:
+    if state is not None and state.stretch and args.sites and host.name not in state.monitors:
+        where = _standing(args, state, host.name)
         return ask(args, state, (commands.command("mon add", name=host.name, addr=host.address, location=[where]),))
     order = CephOrder(
         action=CephAction.MON,
@@ -68,6 +68,16 @@ def _monitor(args: CephArgs, state: CephState | None) -> Act | Wait:
         secrets=(monitor_key(args.fsid), admin_keyring(args.fsid)),
     )
     return Act(machine=host.machine, order=order)
+
+
+def _standing(args: CephArgs, state: CephState, name: str) -> str:
+    """Where a monitor is said to stand that is not (or no longer) the one that breaks ties: where it does when the tree has
+    that place, else at a site that it has. Monitors of Ceph 18 end when one of them, at a place that the tree does not
+    have, is out of the quorum (tracker 63861); only for the tiebreaker they make an exception."""
+    there = {bucket.name for bucket in state.buckets}
+    places = [f"{level}={where}" for who, level, where in args.sites if who == name and where in there]
+    places += [f"{level}={where}" for _, level, where in args.sites if where in there]
+    return places[0]
 
 
 def _tree(args: CephArgs, state: CephState | None) -> Act | Wait:
@@ -125,9 +135,9 @@ def _right(osd: OsdLayout, host: CephHost, found: OsdState, old: OsdLayout | Non
 def _stretch(args: CephArgs, state: CephState | None) -> Act | Wait:
     """Where each monitor stands, how they elect, then the mode itself; or, when it is on, which monitor breaks ties from now
     on. ``sites`` has the tiebreaker last."""
-    name, level, _ = args.sites[-1]
+    name, level, where = args.sites[-1]
     if state is not None and state.stretch:
-        return ask(args, state, (commands.command("mon set_new_tiebreaker", name=name),))
+        return ask(args, state, _another_tiebreaker(args, state, name, f"{level}={where}"))
     told = [commands.command("mon set election_strategy", strategy="connectivity")]
     told += [commands.command("mon set_location", name=n, args=[f"{level}={where}"]) for n, level, where in args.sites]
     told.append(
@@ -136,6 +146,15 @@ def _stretch(args: CephArgs, state: CephState | None) -> Act | Wait:
         )
     )
     return ask(args, state, told)
+
+
+def _another_tiebreaker(args: CephArgs, state: CephState, name: str, where: str) -> Iterator[MonCommand]:
+    """Its place is its own from now on; the one before is given one of the tree's, see `_standing`."""
+    yield commands.command("mon set_location", name=name, args=[where])
+    if state.tiebreaker in state.monitors:
+        old = state.tiebreaker
+        yield commands.command("mon set_location", name=old, args=[_standing(args, state, old)])
+    yield commands.command("mon set_new_tiebreaker", name=name)
 
 
 _ACTS: Mapping[CephVerb, Callable[[CephArgs, CephState | None], Act | Wait]] = {

@@ -301,6 +301,8 @@ class Fake:
 
     def _mon_add(self, name: str, addr: str, location: list[str]) -> None:
         assert self._now.stretch and name not in self._now.monitors and addr and len(location) == 1
+        places = {f"{bucket.level}={bucket.name}" for bucket in self._now.buckets}
+        assert location[0] in places, "until it is in the quorum, the other monitors end (Ceph 18)"
         self._set(monitors=(*self._now.monitors, name))
 
     def _mon_set_new_tiebreaker(self, name: str) -> None:
