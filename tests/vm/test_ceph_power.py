@@ -78,8 +78,8 @@ def form(session: Session) -> dict[str, OsdLayout]:
 
 
 def leave(session: Session) -> str:
-    """Somebody wants the spare disk replaced. Backfill is held, so that its OSD is not empty before the power goes."""
-    on(session, FIRST, "ceph osd set nobackfill")
+    """Somebody wants the spare disk replaced. No data move, so that its OSD is not empty before the power goes."""
+    on(session, FIRST, "ceph osd set nobackfill; ceph osd set norecover")
     session.appliance.command("replace", "disk", spare_serial(), "--yes", "--no-wait")
     return f"plans/{session.newest_plan()}"
 
@@ -93,7 +93,7 @@ def power_fails(session: Session, plan: str, number: int) -> None:
         return trouble.get("kind") == "silent" and "is down, not empty" in step_like(session, plan, key)["message"]
 
     session.until(f"{SPARE} is said to be silent, and its OSD not to be empty", CUT_SECONDS, named)
-    on(session, FIRST, "ceph osd unset nobackfill")
+    on(session, FIRST, "ceph osd unset nobackfill; ceph osd unset norecover")
     session.rack.power_on(SPARE)
 
 

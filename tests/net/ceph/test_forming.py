@@ -44,6 +44,12 @@ def form(formation: Formation, seconds: float = 420, drill: Callable[[Formation]
     return made
 
 
+def let_data_move(formation: Formation, allowed: bool) -> None:
+    """Both flags: PGs with a short history are recovered, not backfilled."""
+    for flag in ("nobackfill", "norecover"):
+        formation.lab.host("h1").run(["ceph", "osd", "unset" if allowed else "set", flag])
+
+
 def too_full_for_a_while(formation: Formation) -> None:
     """While a host is drained, Ceph gets lower ratios: all OSDs are too full to take anything. The drain is taken back, says
     why, and goes on when there is room again. Nothing is moved meanwhile, so that it can't be over too soon."""
@@ -58,7 +64,7 @@ def too_full_for_a_while(formation: Formation) -> None:
     def inside() -> set[int]:
         return leaving & {osd.number for osd in state().osds if osd.in_}
 
-    ceph.run(["ceph", "osd", "set", "nobackfill"])
+    let_data_move(formation, False)
     formation.until(lambda: not inside(), 240)
     part = min(osd.used / osd.size for osd in state().osds if osd.in_ and osd.size)
     for name, ratio in (("nearfull", 0.5 * part), ("backfillfull", 0.6 * part)):
@@ -67,18 +73,17 @@ def too_full_for_a_while(formation: Formation) -> None:
     assert all(f"paused/osd.{number}" in dict(state().notes) for number in leaving)
     for name, ratio in (("backfillfull", 0.9), ("nearfull", 0.85)):
         ceph.run(["ceph", "osd", f"set-{name}-ratio", str(ratio)])
-    ceph.run(["ceph", "osd", "unset", "nobackfill"])
+    let_data_move(formation, True)
 
 
 def without_power_for_a_while(formation: Formation) -> None:
     """The host of an OSD that is drained loses its power. The OSD is not taken for empty, though Ceph counts nothing on it;
     when the host is back, the drain goes on. Nothing is moved before, so that it can't be over too soon."""
-    ceph = formation.lab.host("h1")
-    ceph.run(["ceph", "osd", "set", "nobackfill"])
+    let_data_move(formation, False)
     formation.until(lambda: "still holds" in formation.report(), 240)
     drills.power_off(formation.lab, "h2")
     formation.until(lambda: "is down, not empty" in formation.report(), 240)
-    ceph.run(["ceph", "osd", "unset", "nobackfill"])
+    let_data_move(formation, True)
     formation.lab.boot("h2")
 
 
