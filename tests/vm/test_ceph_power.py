@@ -86,7 +86,7 @@ def leave(session: Session) -> str:
 
 def power_fails(session: Session, plan: str, number: int) -> None:
     """In the middle of the drain; the appliance says which machine is missing, and that the OSD is not empty."""
-    key = cut_while(session, plan, f"ceph-out/osd.{number}", SPARE, "waiting", said="still holds")
+    key = cut_while(session, plan, f"ceph-out/osd.{number}", SPARE, "ordered", "effect", "waiting")
 
     def named() -> bool:
         trouble = session.machines[SPARE].get("trouble") or {}
