@@ -39,6 +39,9 @@ from tests.vm.cephcluster import (
 )
 from tests.vm.shell import on
 
+pytestmark = pytest.mark.nightly
+"""Six emulated machines at once on two cores are too many: those of other scenarios run into time-outs of systemd."""
+
 PROGRAMS = ("ceph-mon", "ceph-mgr", "ceph-osd", "ceph-mds", "radosgw", "ceph-fuse", "ceph-volume", "lvm", "cryptsetup")
 
 
