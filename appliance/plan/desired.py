@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from appliance.model.ceph import CephSpec
-from appliance.model.cephstate import CephState
 from appliance.model.network import STORAGE_PLANES, Plane
-from appliance.model.observed import ObservedMachine, Replacement
+from appliance.model.observed import Observed
 from appliance.model.plan import Allocation, Desired, DiskChoice, NodeLayout, Step, Wait, WaitReason
 from appliance.model.site import Site
 from appliance.plan.availability import availability
@@ -33,9 +32,8 @@ PORTS = "nics"
 class Ground:
     """What a layout is made from. ``candidates`` are sorted by number. ``unplaced`` are names of expected machines that were
     not seen, and ids of those that are there but no candidates (``hidden``); ``kept`` what those of them have that have
-    anything. ``leaving`` are ids of machines that a person let go. ``standing`` is the parent's layout, ``state`` what Ceph
-    said of itself last, ``replacing`` the disks that people replace, ``removing`` numbers of OSDs that people want to be
-    gone, ``arbiter`` what the machine that the appliance runs on says of itself."""
+    anything. ``leaving`` are ids of machines that a person let go. ``standing`` is the parent's layout, ``observed`` what
+    Ceph said of itself last, and what people want of it."""
 
     site: Site
     candidates: Sequence[Candidate]
@@ -45,10 +43,7 @@ class Ground:
     kept: Mapping[str, Allocation] = field(default_factory=dict)
     hidden: frozenset[str] = frozenset()
     leaving: frozenset[str] = frozenset()
-    state: CephState | None = None
-    replacing: tuple[Replacement, ...] = ()
-    arbiter: ObservedMachine | None = None
-    removing: tuple[int, ...] = ()
+    observed: Observed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,9 +83,9 @@ def desire(ground: Ground) -> Layout:
         placed,
         ceph.choices,
         before=standing.ceph,
-        state=ground.state,
-        arbiter=ground.arbiter,
-        removing=ground.removing,
+        state=ground.observed.ceph,
+        arbiter=ground.observed.arbiter,
+        removing=ground.observed.removing,
     )
     return Layout(
         desired=replace(desired, availability=availability(site, desired, placed)),
@@ -187,7 +182,7 @@ def _ceph(ground: Ground, placed: Sequence[Candidate], grouped: ClusterPlan) -> 
     spec, before = ground.site.ceph, ground.standing.ceph
     if spec is None:
         return CephPlan()
-    wished = replacing(ground.replacing, before, ground.state)
+    wished = replacing(ground.observed.replacing, before, ground.observed.ceph)
     before = as_wanted(before, wished)
     if before is None:
         missing = _missing(ground.site, spec, grouped, ground.unplaced)
@@ -207,7 +202,7 @@ def _ceph(ground: Ground, placed: Sequence[Candidate], grouped: ClusterPlan) -> 
         others=placed,
         nodes=nodes,
         claims=ground.claims,
-        state=ground.state,
+        state=ground.observed.ceph,
         replacing=wished,
     )
     return plan_ceph(storage, before)
@@ -220,7 +215,7 @@ def lost(ground: Ground) -> frozenset[str]:
     standing, ceph = ground.standing, ground.standing.ceph
     hidden = {node.machine for node in standing.nodes} & ground.hidden
     silent = [osd for osd in ceph.osds if osd.machine not in seen] if ceph else []
-    known = alive(silent, ceph.fsid, ground.state) if ceph else {}
+    known = alive(silent, ceph.fsid, ground.observed.ceph) if ceph else {}
     return frozenset((hidden | {osd.machine for osd in silent if osd.number in known}) - seen)
 
 

@@ -14,9 +14,8 @@ from agent.wire import Disk
 from appliance.kinds.ceph import begun, may_be_begun
 from appliance.kinds.ceph import marks as begun_marks
 from appliance.model.ceph import OsdLayout
-from appliance.model.cephstate import CephState
 from appliance.model.machine import Phase
-from appliance.model.observed import Observed, ObservedMachine, Replacement
+from appliance.model.observed import Observed, ObservedMachine
 from appliance.model.plan import (
     Allocation,
     Desired,
@@ -78,10 +77,7 @@ def _plan(site: Site, profiles: Iterable[Profile], observed: Observed, parent: P
         leaving=frozenset(machine.machine.id for machine in observed.machines if _leaves(machine)),
         osds=_by_machine(standing.ceph.osds if standing.ceph else ()),
         fsid=standing.ceph.fsid if standing.ceph else "",
-        state=observed.ceph,
-        replacing=observed.replacing,
-        arbiter=observed.arbiter,
-        removing=observed.removing,
+        observed=observed,
     )
     seen = {machine.expected for machine in machines}
     for name in planner.entries.keys() - seen:
@@ -91,7 +87,7 @@ def _plan(site: Site, profiles: Iterable[Profile], observed: Observed, parent: P
         planner.take(machine, doubled.get(machine.machine.id, ""))
     planner.count()
     planner.lay_out(standing)
-    return planner.finish(observed, parent)
+    return planner.finish(parent)
 
 
 def _by_machine(osds: Iterable[OsdLayout]) -> dict[str, list[OsdLayout]]:
@@ -144,10 +140,7 @@ class _Planner:
     leaving: frozenset[str]
     osds: Mapping[str, Sequence[OsdLayout]]
     fsid: str
-    state: CephState | None
-    replacing: tuple[Replacement, ...]
-    arbiter: ObservedMachine | None
-    removing: tuple[int, ...]
+    observed: Observed
     candidates: list[Candidate] = field(default_factory=list)
     ready: list[tuple[Candidate, DiskPlan]] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
@@ -311,7 +304,7 @@ class _Planner:
             if one.id not in installed and (one.id in new or one.id in told):
                 keys = dict.fromkeys((*new.get(one.id, ()), *told.get(one.id, ())))
                 self.facts += facts.machine_facts(one.machine, keys)
-        self.facts += facts.replacing_facts(self.replacing, standing.ceph)
+        self.facts += facts.replacing_facts(self.observed.replacing, standing.ceph)
         self.facts += facts.removing_facts(removed(self.layout.steps))
 
     def _ground(self, standing: Desired) -> Ground:
@@ -327,10 +320,7 @@ class _Planner:
             kept={who: self.allocations[who] for who in hidden if who in self.allocations},
             hidden=hidden,
             leaving=self.leaving,
-            state=self.state,
-            replacing=self.replacing,
-            arbiter=self.arbiter,
-            removing=self.removing,
+            observed=self.observed,
         )
 
     def _system(self, one: Candidate) -> str:
@@ -358,13 +348,13 @@ class _Planner:
         self.steps += [install, boot]
         self.facts += facts.machine_facts(one.machine, (*facts.erased_keys(install), *assigned))
 
-    def finish(self, observed: Observed, parent: Plan | None) -> Plan:
+    def finish(self, parent: Plan | None) -> Plan:
         """Everything in its total order, and the hash over it."""
         desired = self.layout.desired if self.layout else Desired()
         installs = sorted(self.steps, key=lambda step: (natural(step.name), step.machine, bool(step.after)))
         steps = (*installs, *(self.layout.steps if self.layout else ()))
         if installs:
-            self.facts += facts.image_facts(observed, self.systems)
+            self.facts += facts.image_facts(self.observed, self.systems)
         found = tuple(sorted(self.facts, key=lambda fact: fact.name))
         names = {who: allocation.name for who, allocation in self.allocations.items()}
         order = sorted(self.disks, key=lambda who: (natural(names.get(who, "~" + who)), who))
