@@ -13,35 +13,24 @@ from appliance.store.steps import StepRow, StepState
 
 def fulfil(connection: Connection, row: StepRow, *, at: float) -> bool:
     """``row`` is done (or about to be). Says whether somebody's wish is fulfilled by it."""
-    args = row.step.ceph
-    if args is None or args.verb is not CephVerb.OSD or args.old is None:
+    args, disk = row.step.ceph, old_disk(row.step, CephVerb.OSD)
+    if args is None or disk is None:
         return False
-    old = args.old
-    others = [
-        step for step in steps.of_plan(connection, row.plan) if step.key != row.key and _same(step.step, row.step)
-    ]
-    if any(step.state is not StepState.DONE for step in others):
+    others = [one for one in steps.of_plan(connection, row.plan) if one.key != row.key]
+    if any(one.state is not StepState.DONE and old_disk(one.step, CephVerb.OSD) == disk for one in others):
         return False
+    machine, serial, wwn = disk
     why = f"osd.{args.daemon} is on another disk, by plan {row.plan[:12]}"
-    if not replacements.fulfil(connection, old.machine, old.data.serial, old.data.wwn, at=at, why=why):
+    if not replacements.fulfil(connection, machine, serial, wwn, at=at, why=why):
         return False
-    text = f"disk {old.data.serial or old.data.wwn} is replaced: {why}; take it out of the machine"
-    events.add(connection, at=at, machine=old.machine, kind=Happening.STEP, text=text, data={"plan": row.plan})
+    text = f"disk {serial or wwn} is replaced: {why}; take it out of the machine"
+    events.add(connection, at=at, machine=machine, kind=Happening.STEP, text=text, data={"plan": row.plan})
     return True
 
 
-def _same(one: Step, other: Step) -> bool:
-    """Whether both make an OSD that was on the same disk."""
-    if one.ceph is None or other.ceph is None or one.ceph.verb is not CephVerb.OSD:
-        return False
-    a, b = one.ceph.old, other.ceph.old
-    return (
-        a is not None
-        and b is not None
-        and (a.machine, a.data.serial, a.data.wwn)
-        == (
-            b.machine,
-            b.data.serial,
-            b.data.wwn,
-        )
-    )
+def old_disk(step: Step, *verbs: CephVerb) -> tuple[str, str, str] | None:
+    """Machine, serial and WWN of the disk that the OSD of a step was on; None for a step of another verb, or without."""
+    args = step.ceph
+    if args is None or args.old is None or args.verb not in verbs:
+        return None
+    return args.old.machine, args.old.data.serial, args.old.data.wwn

@@ -6,7 +6,7 @@ next plan removes it when nothing needs it, or says why it is kept.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
@@ -42,7 +42,7 @@ def remove_osd(app: Appliance, actor: Actor, number: int) -> RemovalView:
     actor.require(Role.OPERATOR, "remove OSDs")
     with app.store.write() as connection:
         layout, state = _known(connection)
-        held = next((row for row in osdremovals.wanted(connection, layout.fsid) if row.number == number), None)
+        held = _held(connection, layout, number)
         if kind.gone(state, number):
             raise NotFound(f"there is no osd.{number} in {layout.name}")
         why = kind.kept(layout, layout, state, number)
@@ -61,12 +61,11 @@ def remove_osd(app: Appliance, actor: Actor, number: int) -> RemovalView:
             asked=now,
             asked_by=actor.name,
         )
-        seq = osdremovals.add(connection, row)
+        row = replace(row, seq=osdremovals.add(connection, row))
         text = f"osd.{number} of {layout.name}, which no plan made, shall be removed, says {actor.name}"
         events.add(connection, at=now, machine="", kind=Happening.POLICY, text=text)
         audit.record(connection, app, actor, "osd.remove", f"osd.{number}", fsid=layout.fsid, uuid=uuid)
-        made = next(one for one in osdremovals.wanted(connection, layout.fsid) if one.seq == seq)
-        return _view(made, layout, state)
+        return _view(row, layout, state)
 
 
 def keep_osd(app: Appliance, actor: Actor, number: int) -> RemovalView:
@@ -75,7 +74,7 @@ def keep_osd(app: Appliance, actor: Actor, number: int) -> RemovalView:
     actor.require(Role.OPERATOR, "remove OSDs")
     with app.store.write() as connection:
         layout, state = _known(connection)
-        row = next((row for row in osdremovals.wanted(connection, layout.fsid) if row.number == number), None)
+        row = _held(connection, layout, number)
         if row is None:
             raise Conflict(f"nobody wants osd.{number} removed: there is nothing to take back")
         now = app.clock.now()
@@ -91,30 +90,37 @@ def list_removals(app: Appliance, actor: Actor) -> tuple[RemovalView, ...]:
     """Wishes that hold, the oldest first."""
     actor.require(Role.VIEWER, "look at OSDs")
     with app.store.read() as connection:
-        layout, state = standing(connection)
+        found = osdremovals.wanted(connection)
+        layout, state = standing(connection) if found else (None, None)
         if layout is None or state is None:
             return ()
-        return tuple(_view(row, layout, state) for row in osdremovals.wanted(connection, layout.fsid))
+        return tuple(_view(row, layout, state) for row in found if row.fsid == layout.fsid)
 
 
 def removing(connection: Connection) -> tuple[int, ...]:
     """Numbers, as the planner sees them: where the very OSD still is that somebody meant."""
-    layout, state = standing(connection)
-    if layout is None or state is None:
-        return ()
-    rows = osdremovals.wanted(connection, layout.fsid)
-    return tuple(row.number for row in rows if not _over(row, state))
+    return tuple(row.number for row, state in _of_this_ceph(connection) if not _over(row, state))
 
 
 def end_removals(connection: Connection, *, at: float) -> None:
     """End what is fulfilled: Ceph has that OSD no more."""
-    layout, state = standing(connection)
-    if layout is None or state is None:
-        return
-    for row in osdremovals.wanted(connection, layout.fsid):
+    for row, state in _of_this_ceph(connection):
         why = _over(row, state)
         if why:
             osdremovals.end(connection, row.seq, RemovalState.DONE, at=at, why=why)
+
+
+def _of_this_ceph(connection: Connection) -> list[tuple[RemovalRow, CephState]]:
+    """What is wanted of the Ceph of the accepted plan, with what that said last. The plan (it may be megabytes) is read only
+    when somebody wants something: every plan asks twice."""
+    found = osdremovals.wanted(connection)
+    layout, state = standing(connection) if found else (None, None)
+    return [(row, state) for row in found if layout and state and row.fsid == layout.fsid]
+
+
+def _held(connection: Connection, layout: CephLayout, number: int) -> RemovalRow | None:
+    wanted = (row for row in osdremovals.wanted(connection) if row.fsid == layout.fsid)
+    return next((row for row in wanted if row.number == number), None)
 
 
 def _over(row: RemovalRow, state: CephState) -> str:

@@ -7,10 +7,11 @@ plan after that makes them again with the same numbers and places. The old disk 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
+from appliance.engine.replaced import old_disk
 from appliance.engine.settlement import settle
 from appliance.kinds import ceph as kind
 from appliance.model.ceph import CephLayout, CephVerb, OsdLayout
@@ -67,7 +68,7 @@ def replace_disk(app: Appliance, actor: Actor, disk: str) -> ReplacementView:
             asked=now,
             asked_by=actor.name,
         )
-        seq = replacements.add(connection, row)
+        row = replace(row, seq=replacements.add(connection, row))
         text = f"disk {show(found)} of {names(osds)} shall be replaced, says {actor.name}"
         events.add(connection, at=now, machine=found.machine, kind=Happening.POLICY, text=text)
         audit.record(
@@ -80,8 +81,7 @@ def replace_disk(app: Appliance, actor: Actor, disk: str) -> ReplacementView:
             wwn=found.wwn,
             osds=list(row.osds),
         )
-        made = next(one for one in replacements.holding(connection) if one.seq == seq)
-        return _view(made, found, layout, state)
+        return _view(row, found, layout, state)
 
 
 def cancel(app: Appliance, actor: Actor, disk: str) -> ReplacementView:
@@ -112,9 +112,11 @@ def list_replacements(app: Appliance, actor: Actor, machine: str = "") -> tuple[
     """Wishes that hold, the oldest first; of one machine (an id) or of all."""
     actor.require(Role.VIEWER, "look at disks that are replaced")
     with app.store.read() as connection:
-        layout, state = standing(connection)
         rows = [row for row in replacements.holding(connection) if machine in ("", row.machine)]
-        seen = {(one.machine, one.identity): one for one in known_disks(connection, layout)} if rows else {}
+        if not rows:
+            return ()
+        layout, state = standing(connection)
+        seen = {(one.machine, one.identity): one for one in known_disks(connection, layout)}
         found = []
         for row in rows:
             known = _known(connection, row)
@@ -233,22 +235,18 @@ def _stop(
         raise Conflict(
             f"{names(osds)} is destroyed already, its data are elsewhere: put a new disk in, its number waits for it"
         )
+    disk = row.machine, row.serial, row.wwn
     for plan in plans.in_state(connection, PlanState.ACCEPTED):
-        found = [step for step in steps.of_plan(connection, plan) if step.step.ceph and step.step.ceph.old]
-        mine = [step for step in found if _of(step.step.ceph.old, row)]  # type: ignore[union-attr]
-        ends = [step for step in mine if step.step.ceph and step.step.ceph.verb in (CephVerb.OUT, CephVerb.DESTROY)]
-        if any(step.started is not None for step in ends if step.step.ceph and step.step.ceph.verb is CephVerb.DESTROY):
+        found = steps.of_plan(connection, plan)
+        if any(step.started is not None and old_disk(step.step, CephVerb.DESTROY) == disk for step in found):
             raise Conflict(f"plan {plan[:12]} is destroying its OSDs now: it is too late; put a new disk in")
+        ends = [step for step in found if old_disk(step.step, CephVerb.OUT, CephVerb.DESTROY) == disk]
         open_ = [step.key for step in ends if step.state in steps.OPEN]
         if open_:
             steps.cancel(connection, plan, open_, why="the disk shall not be replaced any more")
             for key in open_:
                 orders.void_for(connection, key, at=at, plan=plan)
             settle(connection, plan, at=at)
-
-
-def _of(old: OsdLayout | None, row: ReplacementRow) -> bool:
-    return old is not None and (old.machine, old.data.serial, old.data.wwn) == (row.machine, row.serial, row.wwn)
 
 
 def _wanted(row: ReplacementRow) -> bool:

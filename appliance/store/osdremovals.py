@@ -45,9 +45,9 @@ def add(connection: Connection, row: RemovalRow) -> int:
     return int(key[0]) if key else 0
 
 
-def wanted(connection: Connection, fsid: str) -> tuple[RemovalRow, ...]:
-    """What is wanted of this Ceph and neither done nor taken back, the oldest first."""
-    query = select(_table).where(_table.c.fsid == fsid, _table.c.state == RemovalState.WANTED).order_by(_table.c.seq)
+def wanted(connection: Connection) -> tuple[RemovalRow, ...]:
+    """What is wanted and neither done nor taken back, of any Ceph, the oldest first."""
+    query = select(_table).where(_table.c.state == RemovalState.WANTED).order_by(_table.c.seq)
     return tuple(_row(row) for row in connection.execute(query).mappings())
 
 
