@@ -10,13 +10,6 @@ import pytest
 from tests.unit.engine.world import World
 
 
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("template") / "state"
-    World(folder).app.close()
-    return folder
-
-
 @pytest.fixture
 def world(template: Path, tmp_path: Path) -> World:
     shutil.copytree(template, tmp_path / "state")

@@ -35,7 +35,6 @@ from appliance.store import certificates, lifecycle
 from appliance.store import machines as rows
 from appliance.store import orders as table
 from tests.unit.engine.cephworld import PLAN, SOCKET, Agents, CephWorld
-from tests.unit.engine.world import World
 from tests.unit.operations.lab import ADMIN, OPERATOR, SITE, VIEWER, csr
 
 STRETCH = SITE + (
@@ -179,13 +178,6 @@ def test_reports_of_others_do_not_become_its(enrolled: Appliance, box: object) -
 
 
 # ---------------------------------------------------------------- orders
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("template") / "state"
-    World(folder).app.close()
-    return folder
 
 
 @pytest.fixture

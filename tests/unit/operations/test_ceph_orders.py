@@ -21,17 +21,9 @@ from appliance.operations.errors import Conflict, NotFound, Unavailable
 from appliance.operations.secrets import secret_for
 from appliance.store import audit, cephstates, events, machines, orders, schema, secrets
 from tests.unit.engine.cephworld import Agents, CephWorld
-from tests.unit.engine.world import World
 from tests.unit.kinds import scenes
 
 ALL = (scenes.BLOCK, scenes.FILE, scenes.OBJECT)
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("template") / "state"
-    World(folder).app.close()
-    return folder
 
 
 @pytest.fixture

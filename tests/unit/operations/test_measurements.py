@@ -23,7 +23,6 @@ from appliance.operations.errors import Conflict, NotFound, PermissionDenied, Un
 from appliance.store import audit, cephstates, orders, plans
 from appliance.store.orders import OrderState
 from tests.unit.engine.cephworld import Agents, CephWorld
-from tests.unit.engine.world import World
 from tests.unit.operations.lab import OPERATOR, VIEWER
 
 PROMISE = Throughput(
@@ -34,13 +33,6 @@ PROMISE = Throughput(
     read_expected=30_000_000,
     limit="writing and reading: one client's port",
 )
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("template") / "state"
-    World(folder).app.close()
-    return folder
 
 
 @pytest.fixture
