@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from agent import arbiter
@@ -20,7 +21,7 @@ from agent.probe.machine import look
 from agent.probe.tree import Tree
 from agent.progress import Reporter
 from agent.run import run
-from agent.wire import CephOrder, Firmware, InstallOrder, MonAnswer, Order, RebootOrder, SiteBundle
+from agent.wire import CephOrder, Disk, Firmware, InstallOrder, MonAnswer, Order, RebootOrder, SiteBundle
 
 RESTART = 0x01234567  # LINUX_REBOOT_CMD_RESTART
 
@@ -73,17 +74,10 @@ class InstalledActions:
     def ceph(
         self, order: Order, body: CephOrder, client: AgentClient, reporter: Reporter
     ) -> tuple[str, tuple[MonAnswer, ...]]:
-        from agent.act.ceph import Systemd, perform  # noqa: PLC0415 - most machines are never asked
+        return _ceph(order, body, client, reporter, seen=self._disks, daemons=Systemd())
 
-        return perform(
-            body,
-            order.machine,
-            order.plan,
-            lambda: disks(self.tree, look, lambda _node, _transport: None)[0],
-            lambda name: client.secret(name, order.id),
-            Systemd(),
-            reporter.running,
-        )
+    def _disks(self) -> Sequence[Disk]:
+        return disks(self.tree, look, lambda _node, _transport: None)[0]
 
     def prepare_reboot(self, body: RebootOrder) -> str:
         return prepare_reboot(self.tree, body)
@@ -107,23 +101,35 @@ class ArbiterActions:
         why = arbiter.refusal(body)
         if why:
             raise OrderRefusedError(f"not on the boot server: {why}")
-        from agent.act.ceph import perform  # noqa: PLC0415 - as above
-
-        return perform(
-            body,
-            order.machine,
-            order.plan,
-            tuple,
-            lambda name: client.secret(name, order.id),
-            self.daemons,
-            reporter.running,
-        )
+        return _ceph(order, body, client, reporter, seen=tuple, daemons=self.daemons)
 
     def prepare_reboot(self, body: RebootOrder) -> str:
         raise OrderRefusedError("the boot server is not restarted by its own appliance")
 
     def reboot(self) -> None:
         raise AgentError("the boot server is not restarted by its own appliance")
+
+
+def _ceph(
+    order: Order,
+    body: CephOrder,
+    client: AgentClient,
+    reporter: Reporter,
+    *,
+    seen: Callable[[], Sequence[Disk]],
+    daemons: Daemons,
+) -> tuple[str, tuple[MonAnswer, ...]]:
+    from agent.act.ceph import perform  # noqa: PLC0415 - most machines are never asked
+
+    return perform(
+        body,
+        order.machine,
+        order.plan,
+        seen,
+        lambda name: client.secret(name, order.id),
+        daemons,
+        reporter.running,
+    )
 
 
 def prepare_reboot(tree: Tree, body: RebootOrder) -> str:
