@@ -9,8 +9,6 @@ from collections.abc import Iterable
 from appliance.model.ceph import CephLayout, DiskRef, OsdLayout, PoolLayout, Service
 
 ROOT = "default"
-REPLICATED_RULE = "replicated_rule"
-"""Rule 0 of every new cluster: three copies on hosts, of any device class."""
 MANAGER_POOL = ".mgr"
 LEAVING = "leaving/"
 """Notes about OSDs that began to leave: ``leaving/osd.3`` and what they are."""
@@ -85,10 +83,6 @@ def access_key(fsid: str, realm: str) -> str:
 def secret(fsid: str, entity: str) -> str:
     """What the appliance calls the key of ``entity``."""
     return f"ceph/{fsid}/{entity}"
-
-
-def osd_name(osd: OsdLayout) -> str:
-    return f"osd.{osd.number}"
 
 
 def monitor_machines(layout: CephLayout) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from agent.wire import WireError, decode
 from appliance.kinds.ceph.keys import Caps, digest, tenants
 from appliance.kinds.ceph.names import LEAVING, MANAGER_POOL, filesystems, osd_uuid, profile
 from appliance.kinds.ceph.room import FULL_CHECKS, crowded, told
-from appliance.model.ceph import Bucket, CephHost, CephLayout, OsdLayout, PoolLayout
+from appliance.model.ceph import Bucket, CephLayout, OsdLayout, PoolLayout
 from appliance.model.cephstate import CephState, OsdState, PoolState
 
 ALIKE = 0.1
@@ -242,7 +242,3 @@ def runs(state: CephState | None, kind: str, name: str) -> bool:
 def stretched(layout: CephLayout, state: CephState | None, tiebreaker: str) -> bool:
     """Whether stretch mode is on, with this tiebreaker (where Ceph says which it has); or not wanted."""
     return not layout.stretch or (state is not None and state.stretch and state.tiebreaker in ("", tiebreaker))
-
-
-def host_names(hosts: Mapping[str, CephHost], machines: Iterable[str]) -> tuple[str, ...]:
-    return tuple(hosts[machine].name for machine in machines if machine in hosts)
