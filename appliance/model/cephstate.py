@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class OsdState:
     """One OSD of the map. ``uuid`` is its own; ``host`` its bucket in the tree or empty; ``destroyed``: its id waits for a
     new disk; ``pgs`` how many placement groups it holds (None: not known). ``filling`` is what the monitors say about its
-    room: empty, ``nearfull``, ``backfillfull`` or ``full``."""
+    room: empty, ``nearfull``, ``backfillfull`` or ``full``. ``down_since`` is when it was last found down (seconds since the
+    epoch, by the monitors' clocks; 0: never, or not known)."""
 
     number: int
     uuid: str
@@ -24,6 +25,7 @@ class OsdState:
     size: int = 0
     pgs: int | None = None
     filling: str = ""
+    down_since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

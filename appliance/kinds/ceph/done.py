@@ -8,6 +8,7 @@ from appliance.kinds.ceph.keys import BOOTSTRAP, BOOTSTRAP_ENTITY, Caps, block_c
 from appliance.kinds.ceph.names import osd_uuid, user
 from appliance.kinds.ceph.there import (
     drained,
+    just_down,
     known,
     live,
     manager_pool_right,
@@ -109,7 +110,7 @@ def _settle(args: CephArgs, state: CephState) -> bool:
 def _out(args: CephArgs, state: CephState) -> bool:
     """Empty; or no longer there. One that is down has no PGs either, whatever lies on it."""
     found = live(state, osd_uuid(args.fsid, args.old)) if args.old else None
-    return found is None or (drained(found) and not missed(found, state))
+    return found is None or (drained(found) and not missed(found, state) and not just_down(found, state))
 
 
 def _freed(args: CephArgs, state: CephState) -> bool:

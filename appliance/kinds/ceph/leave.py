@@ -11,7 +11,7 @@ from appliance.kinds.ceph.keys import of_daemon
 from appliance.kinds.ceph.names import osd_uuid
 from appliance.kinds.ceph.orders import Act, Wait, addresses, answering, ask, folder_grants, slot_grants
 from appliance.kinds.ceph.room import PAUSED, blocked, crowded, no_room, pause_note, still_paused, told, usage_known
-from appliance.kinds.ceph.there import all_active, drained, live, missed, numbered, runs
+from appliance.kinds.ceph.there import all_active, drained, just_down, live, missed, numbered, runs
 from appliance.model.ceph import CephArgs, CephVerb, OsdLayout
 from appliance.model.cephstate import CephState, OsdState
 
@@ -30,6 +30,8 @@ def out(args: CephArgs, state: CephState | None) -> Act | Wait:
         return ask(args, state, (*_note(args, found), *_out(state, found)))
     if found.pgs is None:
         return Wait(text=f"whether {name} is empty is not known: wait until a manager answers")
+    if just_down(found, state):
+        return Wait(text=f"{name} just went down: what it holds is known in a few seconds")
     if missed(found, state):
         text = (
             f"{name} is down, not empty: PGs are not clean without it. Its drain goes on when {found.host} runs again"
@@ -86,6 +88,8 @@ def free(args: CephArgs, state: CephState | None) -> Act | Wait:
         return ask(args, state, (_purge(found, force=not drained(found)),))
     if found.up and not drained(found):
         return Wait(text=f"{name} runs and still holds data: it is drained first")
+    if just_down(found, state) and not drained(found):
+        return Wait(text=f"{name} just went down: whether PGs need it is known in a few seconds")
     empty = drained(found) and not missed(found, state)
     if not empty and not all_active(state):
         return Wait(text=f"{name} is down and some PGs can't be used without it: bring it back, or what else is down")

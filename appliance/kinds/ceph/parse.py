@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from agent.cephorder import MonAnswer
@@ -92,6 +93,7 @@ def _ratios(dump: Data) -> dict[str, float]:
 def _osds(dump: Data, tree: Data, usage: Mapping[int, Data]) -> Iterator[OsdState]:
     nodes = {int(one["id"]): one for one in (*tree["nodes"], *tree.get("stray", ()))}
     hosts = {child: one["name"] for one in tree["nodes"] if one["type"] == "host" for child in one["children"]}
+    stamps = {int(one["osd"]): str(one["down_stamp"]) for one in dump.get("osd_xinfo", ())}
     for one in dump["osds"]:
         number = int(one["osd"])
         node, used = nodes.get(number, {}), usage.get(number)
@@ -109,7 +111,13 @@ def _osds(dump: Data, tree: Data, usage: Mapping[int, Data]) -> Iterator[OsdStat
             size=int(used["kb"]) * KIB if used else 0,
             pgs=int(used["pgs"]) if used else None,
             filling=next((word for word in FILLING if word in one["state"]), ""),
+            down_since=_moment(stamps.get(number, "")),
         )
+
+
+def _moment(stamp: str) -> float:
+    """Seconds since the epoch; 0 for what never was (Ceph writes ``0.000000`` then)."""
+    return datetime.strptime(stamp, "%Y-%m-%dT%H:%M:%S.%f%z").timestamp() if "T" in stamp else 0.0
 
 
 def _ghosts(dump: Data, tree: Data) -> Iterator[tuple[int, str]]:

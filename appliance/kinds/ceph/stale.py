@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from appliance.kinds.ceph.capacity import may_leave
 from appliance.kinds.ceph.names import disk_word, osd_uuid
-from appliance.kinds.ceph.there import all_active, drained, noted_leaving, numbered
+from appliance.kinds.ceph.there import all_active, drained, just_down, noted_leaving, numbered
 from appliance.model.ceph import CephLayout, OsdLayout
 from appliance.model.cephstate import CephState, OsdState
 
@@ -87,6 +87,8 @@ def _needed(layout: CephLayout, state: CephState, found: OsdState) -> str:
         held = "how much it holds is not known" if found.pgs is None else f"holds {found.pgs} PGs"
         where = f"on {found.host}" if found.host else "below no host"
         return f"{name} runs {where} and {held}: `ceph osd out {found.number}`, and wait until it is empty"
+    if just_down(found, state) and not drained(found):
+        return f"{name} just went down: whether PGs need it is known in a few seconds"
     if not found.up and not all_active(state):
         return f"{name} is down and some PGs can't be used without it: bring it back, or what else is down"
     return may_leave(layout, state, (found.number,)) if found.in_ else ""

@@ -16,6 +16,9 @@ ALIKE = 0.1
 """Of a size: what two disks may differ by and be called alike."""
 NAMESPACES = "namespaces/"
 """Notes about pools whose RBD namespaces are ours: these pools are looked at."""
+LATE = 20.0
+"""Seconds. The summary of PGs is older than the map: OSDs tell a manager every five seconds (``mgr_stats_period``), and it
+tells the monitors every five (``mon_mgr_digest_period``). Twice that, for clocks that are not quite the same."""
 SHARE = 0.001
 """Shares are told apart no finer: the plan rounds them to four places."""
 
@@ -97,6 +100,11 @@ def missed(osd: OsdState, state: CephState) -> bool:
     """Whether an OSD that is down may hold what is nowhere else in enough copies: no placement group is counted as its own
     then, so only all of them being clean without it says that it is empty."""
     return not osd.up and not all(_clean(name) for name, count in state.pgs if count)
+
+
+def just_down(osd: OsdState, state: CephState) -> bool:
+    """Whether it is down since so short a time that what is said about PGs may be from before."""
+    return not osd.up and osd.down_since > 0 and abs(state.at - osd.down_since) < LATE
 
 
 def all_active(state: CephState) -> bool:

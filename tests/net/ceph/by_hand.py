@@ -134,10 +134,14 @@ class ByHand:
     def usage(self) -> list[dict[str, Any]]:
         """How full each OSD is, as the manager knows it (it is told every few seconds)."""
         command = json.dumps({"prefix": "osd df", "format": "json", "output_method": "plain"})
-        with self._asking:
-            answers = self.asked.ask([MonCommand(command=command, manager=True)])
-        assert answers is not None
-        return list(_read(answers[0])["nodes"])
+        end = time.monotonic() + 90
+        while True:
+            with self._asking:
+                answers = self.asked.ask([MonCommand(command=command, manager=True)])
+            if answers is not None and answers[0].code == 0:
+                return list(_read(answers[0])["nodes"])
+            assert time.monotonic() < end, f"no manager answered: {answers}"
+            time.sleep(0.5)
 
     def wait_for(self, prefix: str, *, seconds: float = 60, payload: str = "", **words: Any) -> Any:
         """The same, patient while there is no quorum."""

@@ -16,6 +16,7 @@ from appliance.engine.registry import Tools, registry
 from appliance.kinds import ceph
 from appliance.kinds.ceph import measuring
 from appliance.model.ceph import CephSpec, CephVerb, OsdLayout, PoolSpec, Service
+from appliance.model.cephstate import CephState
 from appliance.model.machine import Policy
 from appliance.model.measured import TOLERANCE, Measured
 from appliance.model.observed import Observed
@@ -88,9 +89,24 @@ class Formation:
         )
         with self.app.store.read() as connection:
             wishes = replacing(connection)
-        state = self.door.observe() or seen.ceph
+        state = self.look() or seen.ceph
         self.seen = replace(seen, machines=machines, ceph=state, replacing=wishes, removing=self.removing)
         return self.seen
+
+    def look(self) -> CephState | None:
+        """What Ceph says of itself; None while nobody answers, or monitors elect in the middle of our questions."""
+        try:
+            return self.door.observe()
+        except ceph.AnswerError:
+            return None
+
+    def now(self, seconds: float = 120) -> CephState:
+        """The same, patient."""
+        end = time.monotonic() + seconds
+        while (state := self.look()) is None:
+            assert time.monotonic() < end, "no monitor answers"
+            time.sleep(0.5)
+        return state
 
     def plan(self) -> Plan:
         """The next plan; lint must find no error in it."""
@@ -166,7 +182,7 @@ class Formation:
         """Wait until Ceph says that it is well; AssertionError with what it says instead."""
         end = time.monotonic() + seconds
         while True:
-            state = self.door.observe()
+            state = self.look()
             if state is not None and state.health == "HEALTH_OK" and state.clean:
                 return
             assert time.monotonic() < end, state and (state.health, state.checks, state.pgs)
@@ -189,7 +205,7 @@ class Formation:
         assert self.accepted is not None
         layout, end, why = self.accepted.desired.ceph, time.monotonic() + 300, "nobody answers"
         assert layout is not None
-        while (state := self.door.observe()) is None or (why := measuring.refusal(layout, state, pools)):
+        while (state := self.look()) is None or (why := measuring.refusal(layout, state, pools)):
             assert time.monotonic() < end, (state, why)  # the autoscaler may be at work
             time.sleep(1)
         result = self.tell("h1", measuring.measure_order(layout, "h1", pools, seconds))

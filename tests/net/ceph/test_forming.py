@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from appliance.model.cephstate import CephState
 from appliance.model.plan import DiskFate, Plan, WaitReason
 from appliance.rehearsal.cephlab import drills
 from appliance.rehearsal.cephlab.description import LabDisk, LabHost, even
@@ -50,21 +49,16 @@ def too_full_for_a_while(formation: Formation) -> None:
     ceph = formation.lab.host("h1")
     leaving = {osd.number for osd in formation.of_host("h4")}
 
-    def state() -> CephState:
-        found = formation.door.observe()
-        assert found is not None
-        return found
-
     def inside() -> set[int]:
-        return leaving & {osd.number for osd in state().osds if osd.in_}
+        return leaving & {osd.number for osd in formation.now().osds if osd.in_}
 
     ceph.run(["ceph", "osd", "set", "nobackfill"])
     formation.until(lambda: not inside(), 240)
-    part = min(osd.used / osd.size for osd in state().osds if osd.in_ and osd.size)
+    part = min(osd.used / osd.size for osd in formation.now().osds if osd.in_ and osd.size)
     for name, ratio in (("nearfull", 0.5 * part), ("backfillfull", 0.6 * part)):
         ceph.run(["ceph", "osd", f"set-{name}-ratio", f"{ratio:.6f}"])
     formation.until(lambda: inside() == leaving and "was taken back" in formation.report(), 240)
-    assert all(f"paused/osd.{number}" in dict(state().notes) for number in leaving)
+    assert all(f"paused/osd.{number}" in dict(formation.now().notes) for number in leaving)
     for name, ratio in (("backfillfull", 0.9), ("nearfull", 0.85)):
         ceph.run(["ceph", "osd", f"set-{name}-ratio", str(ratio)])
     ceph.run(["ceph", "osd", "unset", "nobackfill"])
@@ -72,8 +66,7 @@ def too_full_for_a_while(formation: Formation) -> None:
 
 def namespaces(formation: Formation) -> tuple[str, ...] | None:
     """Those of the first pool; None while nobody could look."""
-    state = formation.door.observe()
-    return next((pool.namespaces for pool in state.pools if pool.name == "vms"), None) if state else None
+    return next((pool.namespaces for pool in formation.now().pools if pool.name == "vms"), None)
 
 
 def an_old_osd(formation: Formation) -> int:
@@ -110,9 +103,7 @@ def test_a_site_becomes_a_healthy_ceph_and_lives(formation: Formation) -> None:
     assert [step.key for step in drain.steps][:2] == [f"ceph-out/osd.{osd.number}", f"ceph-destroy/osd.{osd.number}"]
     waiting = formation.plan()
     assert [wait.reason for wait in waiting.waits] == [WaitReason.NEW_DISK]
-    state = formation.door.observe()
-    assert state is not None
-    assert [one.number for one in state.osds if one.destroyed] == [osd.number]
+    assert [one.number for one in formation.now().osds if one.destroyed] == [osd.number]
     assert "LAB002D01" in lab.host("h2").disks, "the old disk is still there, and left alone"
 
     # Then the disks are swapped: the id and the place stay.
@@ -142,8 +133,7 @@ def test_a_site_becomes_a_healthy_ceph_and_lives(formation: Formation) -> None:
     formation.removing = (old,)
     last = form(formation, drill=too_full_for_a_while)
     assert last.desired.ceph is not None
-    state = formation.door.observe()
-    assert state is not None
+    state = formation.now()
     assert old not in {osd.number for osd in state.osds}
     assert not {"h-old", "h4"} & {bucket.name for bucket in state.buckets}
     assert len(last.desired.ceph.osds) == 8

@@ -67,7 +67,7 @@ def test_killed_around_every_order(formation: Formation) -> None:
     assert formation.accepted is not None
     layout = formation.accepted.desired.ceph
     assert layout is not None
-    before = {osd.number: osd.uuid for osd in formation.door.observe().osds}
+    before = {osd.number: osd.uuid for osd in formation.now().osds}
     assert sorted(before) == sorted(osd.number for osd in layout.osds)
 
     osd = next(osd for osd in layout.osds if osd.data.serial == "LAB002D01")
@@ -75,7 +75,7 @@ def test_killed_around_every_order(formation: Formation) -> None:
     formation.lab.pull_disk("h2", "LAB002D01")
     formation.lab.add_disk("h2", LabDisk(serial="LAB002NEW"))
     carry_out(formation, 900)
-    after = {osd.number: osd.uuid for osd in formation.door.observe().osds}
+    after = {osd.number: osd.uuid for osd in formation.now().osds}
     assert after.keys() == before.keys()
     assert {number for number in before if after[number] != before[number]} == {osd.number}
     erased = {choice.serial for choice in formation.accepted.disks if choice.fate is DiskFate.ERASE}

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from appliance.kinds import ceph
 from appliance.model.ceph import CephSpec, PoolSpec, Service
 from appliance.model.cephstate import CephState
 from appliance.model.machine import APPLIANCE
@@ -62,10 +61,7 @@ def until(formation: OwnFormation, what: Callable[[CephState], bool], seconds: f
     """What Ceph says of itself, once it is so."""
     end = time.monotonic() + seconds
     while True:
-        try:
-            state = formation.door.observe()
-        except ceph.AnswerError:  # the monitors elect, in the middle of our questions
-            state = None
+        state = formation.look()
         if state is not None and what(state):
             return state
         said = state and (state.quorum, state.health, state.checks, state.pgs)

@@ -127,6 +127,10 @@ def test_an_osd_that_went_down_while_it_was_drained_is_not_taken_for_empty() -> 
     assert isinstance(dead, Act) and '"force": true' in dead.order.commands[-1].command, "every PG serves without it"
     elsewhere = replace(cut, pgs=(("active+clean", 40),))
     assert kind.done(out, elsewhere)
+    just_now = replace(elsewhere, at=1019.0, osds=tuple(replace(osd, down_since=1000.0) for osd in elsewhere.osds))
+    assert not kind.done(out, just_now), "what is said about PGs may be from before"
+    assert kind.act(out, just_now) == Wait(text="osd.8 just went down: what it holds is known in a few seconds")
+    assert kind.done(out, replace(just_now, at=1020.0))
     gone = kind.act(purge, elsewhere)
     assert isinstance(gone, Act) and '"force": false' in gone.order.commands[-1].command
 
@@ -144,6 +148,9 @@ def test_an_osd_that_is_down_and_missed_is_not_purged() -> None:
     state = replace(fake.state, osds=down, pgs=(("down", 1), ("active+clean", 8)))
     told = kind.act(only(steps, "ceph-purge/osd.8"), state)
     assert isinstance(told, Wait) and "can't be used without it" in told.text
+    just_now = replace(state, at=1001.0, osds=tuple(replace(osd, down_since=1000.0) for osd in state.osds))
+    told = kind.act(only(steps, "ceph-purge/osd.8"), replace(just_now, pgs=(("active+clean", 9),)))
+    assert isinstance(told, Wait) and "just went down" in told.text
     fine = kind.act(only(steps, "ceph-purge/osd.8"), replace(state, pgs=(("active+undersized+degraded", 9),)))
     assert isinstance(fine, Act) and '"force": true' in fine.order.commands[-1].command
 

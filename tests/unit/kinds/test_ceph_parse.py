@@ -54,6 +54,17 @@ def text(state: CephState) -> str:
     return "\n".join(lines) + "\n"
 
 
+def test_when_an_osd_went_down() -> None:
+    answers = recorded("formed")
+    at = list(QUESTIONS).index("osd dump")
+    dump = json.loads(answers[at].output)
+    stamps = {0: "0.000000", 1: "2026-11-26T01:02:03.500000+0000"}
+    dump["osd_xinfo"] = [{"osd": number, "down_stamp": stamp, "dead_epoch": 0} for number, stamp in stamps.items()]
+    answers[at] = replace(answers[at], output=json.dumps(dump))
+    since = {osd.number: osd.down_since for osd in kind.parse(answers, 7.0).osds}
+    assert (since[0], since[1], since[2]) == (0.0, 1795654923.5, 0.0)
+
+
 @pytest.mark.parametrize("name", RECORDED)
 def test_recorded_answers(name: str, golden: Golden) -> None:
     golden.check(f"kinds/answers/{name}.txt", text(kind.parse(recorded(name), 7.0)))
