@@ -8,9 +8,10 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OsdState:
     """One OSD of the map. ``uuid`` is its own; ``host`` its bucket in the tree or empty; ``destroyed``: its id waits for a
-    new disk; ``pgs`` how many placement groups it holds (None: not known). ``filling`` is what the monitors say about its
-    room: empty, ``nearfull``, ``backfillfull`` or ``full``. ``down_since`` is when it was last found down (seconds since the
-    epoch, by the monitors' clocks; 0: never, or not known)."""
+    new disk; ``pgs`` how many placement groups it serves (None: not known), and ``safe`` of one that is out: whether Ceph
+    says that nothing would have fewer copies without it (``osd safe-to-destroy``; None: not known). ``filling`` is what the
+    monitors say about its room: empty, ``nearfull``, ``backfillfull`` or ``full``. ``down_since`` is when it was last found
+    down (seconds since the epoch, by the monitors' clocks; 0: never, or not known)."""
 
     number: int
     uuid: str
@@ -24,6 +25,7 @@ class OsdState:
     used: int = 0
     size: int = 0
     pgs: int | None = None
+    safe: bool | None = None
     filling: str = ""
     down_since: float = 0.0
 

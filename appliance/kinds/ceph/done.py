@@ -12,7 +12,6 @@ from appliance.kinds.ceph.there import (
     known,
     live,
     manager_pool_right,
-    missed,
     misweighed,
     namespaces_made,
     noted,
@@ -110,7 +109,7 @@ def _settle(args: CephArgs, state: CephState) -> bool:
 def _out(args: CephArgs, state: CephState) -> bool:
     """Empty; or no longer there. One that is down has no PGs either, whatever lies on it."""
     found = live(state, osd_uuid(args.fsid, args.old)) if args.old else None
-    return found is None or (drained(found) and not missed(found, state) and not just_down(found, state))
+    return found is None or (drained(found) and not just_down(found, state))
 
 
 def _freed(args: CephArgs, state: CephState) -> bool:

@@ -11,7 +11,7 @@ from appliance.kinds.ceph.keys import of_daemon
 from appliance.kinds.ceph.names import osd_uuid
 from appliance.kinds.ceph.orders import Act, Wait, addresses, answering, ask, folder_grants, slot_grants
 from appliance.kinds.ceph.room import PAUSED, blocked, crowded, no_room, pause_note, still_paused, told, usage_known
-from appliance.kinds.ceph.there import all_active, drained, just_down, live, missed, numbered, runs
+from appliance.kinds.ceph.there import all_active, drained, just_down, live, numbered, runs
 from appliance.model.ceph import CephArgs, CephVerb, OsdLayout
 from appliance.model.cephstate import CephState, OsdState
 
@@ -28,22 +28,23 @@ def out(args: CephArgs, state: CephState | None) -> Act | Wait:
         if why:
             return Wait(text=f"{name} is not drained: {why}")
         return ask(args, state, (*_note(args, found), *_out(state, found)))
-    if found.pgs is None:
+    if found.pgs is None or (found.pgs == 0 and found.safe is None):
         return Wait(text=f"whether {name} is empty is not known: wait until a manager answers")
     if just_down(found, state):
         return Wait(text=f"{name} just went down: what it holds is known in a few seconds")
-    if missed(found, state):
+    if not found.up:
         text = (
             f"{name} is down, not empty: PGs are not clean without it. Its drain goes on when {found.host} runs again"
         )
         return Wait(text=f"{text}; if it never will, when the others have made the copies")
     full = crowded(state, found.device_class)
-    if found.up and blocked(state, found.device_class):
+    if blocked(state, found.device_class):
         return ask(args, state, _take_back(state, found, _together(args, found)))
     minutes = round(drain_seconds(state, (found,), args.rate) / 60)
     when = f"in about {minutes} min" if minutes else "within a minute"
     more = f"; {told(full)}: nothing else is drained before there is room" if full else ""
-    return Wait(text=f"{name} still holds {found.pgs} PGs; empty {when}{more}")
+    held = f"still holds {found.pgs} PGs" if found.pgs else "serves nothing any more, and what it holds is being copied"
+    return Wait(text=f"{name} {held}; empty {when}{more}")
 
 
 def _together(args: CephArgs, found: OsdState) -> frozenset[int]:
@@ -90,7 +91,7 @@ def free(args: CephArgs, state: CephState | None) -> Act | Wait:
         return Wait(text=f"{name} runs and still holds data: it is drained first")
     if just_down(found, state) and not drained(found):
         return Wait(text=f"{name} just went down: whether PGs need it is known in a few seconds")
-    empty = drained(found) and not missed(found, state)
+    empty = drained(found)
     if not empty and not all_active(state):
         return Wait(text=f"{name} is down and some PGs can't be used without it: bring it back, or what else is down")
     if found.up:

@@ -9,11 +9,13 @@ from typing import Any
 
 from agent.cephorder import MonAnswer
 from appliance.kinds.ceph.commands import NOTES
-from appliance.kinds.ceph.questions import MANAGER_QUESTIONS, NAMESPACE_QUESTION, QUESTIONS
+from appliance.kinds.ceph.questions import MANAGER_QUESTIONS, QUESTIONS, SAFE_QUESTION
 from appliance.model.cephstate import BucketState, CephState, FilesystemState, OsdState, PoolState
 
 Data = Mapping[str, Any]
 KIB = 1024
+SAFE = "safe_to_destroy"
+NEEDED = ("active", "missing_stats", "stored_pgs")
 FILLING = ("full", "backfillfull", "nearfull")
 """Words of an OSD's state, the worst first."""
 
@@ -30,9 +32,12 @@ def parse(answers: Sequence[MonAnswer], at: float) -> CephState:
     found = {name: _json(name, answer) for name, answer in zip(QUESTIONS, answers, strict=False)}
     more = dict(zip(MANAGER_QUESTIONS, answers[len(QUESTIONS) :], strict=False))
     known = {name: _json(name, answer) for name, answer in more.items() if not answer.code and answer.output.strip()}
-    last = [_json(NAMESPACE_QUESTION, one) for one in answers[len(QUESTIONS) + len(more) :] if not one.code]
+    last = [_known(one) for one in answers[len(QUESTIONS) + len(more) :]]
+    known[SAFE_QUESTION] = next((one for one in last if SAFE in one), {})
     try:
-        return _state(found, known, {one["pool"]: tuple(sorted(one["namespaces"])) for one in last}, at)
+        return _state(
+            found, known, {one["pool"]: tuple(sorted(one["namespaces"])) for one in last if "pool" in one}, at
+        )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise AnswerError(f"an answer of the monitors is not what was expected: {error!r}") from error
 
@@ -44,6 +49,11 @@ def _json(name: str, answer: MonAnswer) -> Any:
         return json.loads(answer.output)
     except ValueError as error:
         raise AnswerError(f"the answer to '{name}' is no JSON: {answer.output[:80]!r}") from error
+
+
+def _known(answer: MonAnswer) -> Any:
+    """To a question that not everybody is asked; nothing when there is no answer. One that is an error may hold one."""
+    return json.loads(answer.output) if answer.output.startswith("{") else {}
 
 
 def _state(
@@ -61,7 +71,7 @@ def _state(
         monitors=tuple(one["name"] for one in monitors["mons"]),
         quorum=tuple(status["quorum_names"]),
         managers=tuple(sorted(one["name"] for one in managers)) if status["mgrmap"]["available"] else (),
-        osds=tuple(_osds(dump, found["osd tree"], usage)),
+        osds=tuple(_osds(dump, found["osd tree"], usage, _safe(known[SAFE_QUESTION]))),
         buckets=tuple(_buckets(found["osd tree"])),
         rules=tuple(sorted(rules.values())),
         pools=tuple(_pool(one, rules, namespaces.get(one["pool_name"])) for one in dump["pools"]),
@@ -90,7 +100,13 @@ def _ratios(dump: Data) -> dict[str, float]:
     return {name: round(float(value), 4) for name, value in kept.items() if value}
 
 
-def _osds(dump: Data, tree: Data, usage: Mapping[int, Data]) -> Iterator[OsdState]:
+def _safe(said: Data) -> dict[int, bool]:
+    """OSDs that were asked for; all others are named by the reason why they are not safe to go."""
+    needed = {int(number): False for name in NEEDED for number in said.get(name, ())}
+    return {int(number): True for number in said.get(SAFE, ())} | needed
+
+
+def _osds(dump: Data, tree: Data, usage: Mapping[int, Data], safe: Mapping[int, bool]) -> Iterator[OsdState]:
     nodes = {int(one["id"]): one for one in (*tree["nodes"], *tree.get("stray", ()))}
     hosts = {child: one["name"] for one in tree["nodes"] if one["type"] == "host" for child in one["children"]}
     stamps = {int(one["osd"]): str(one["down_stamp"]) for one in dump.get("osd_xinfo", ())}
@@ -110,6 +126,7 @@ def _osds(dump: Data, tree: Data, usage: Mapping[int, Data]) -> Iterator[OsdStat
             used=int(used["kb_used"]) * KIB if used else 0,
             size=int(used["kb"]) * KIB if used else 0,
             pgs=int(used["pgs"]) if used else None,
+            safe=safe.get(number),
             filling=next((word for word in FILLING if word in one["state"]), ""),
             down_since=_moment(stamps.get(number, "")),
         )

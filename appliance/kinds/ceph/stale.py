@@ -85,6 +85,8 @@ def _needed(layout: CephLayout, state: CephState, found: OsdState) -> str:
     name = f"osd.{found.number}"
     if found.up and not drained(found):
         held = "how much it holds is not known" if found.pgs is None else f"holds {found.pgs} PGs"
+        if found.pgs == 0 and not found.in_:
+            held = "nobody knows yet that all it holds was copied"
         where = f"on {found.host}" if found.host else "below no host"
         return f"{name} runs {where} and {held}: `ceph osd out {found.number}`, and wait until it is empty"
     if just_down(found, state) and not drained(found):

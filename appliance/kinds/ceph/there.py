@@ -92,14 +92,9 @@ def misweighed(found: OsdState, osd: OsdLayout, old: OsdLayout | None) -> bool:
 
 
 def drained(osd: OsdState) -> bool:
-    """Out, and no placement group needs it any more."""
-    return not osd.in_ and osd.pgs == 0
-
-
-def missed(osd: OsdState, state: CephState) -> bool:
-    """Whether an OSD that is down may hold what is nowhere else in enough copies: no placement group is counted as its own
-    then, so only all of them being clean without it says that it is empty."""
-    return not osd.up and not all(_clean(name) for name, count in state.pgs if count)
+    """Out, and nothing needs it any more, as Ceph says. Of one that is down it says so only when everything is clean
+    without it."""
+    return not osd.in_ and osd.pgs == 0 and osd.safe is True
 
 
 def just_down(osd: OsdState, state: CephState) -> bool:

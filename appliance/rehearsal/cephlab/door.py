@@ -57,10 +57,14 @@ def questions(
             return state
         asked = more(state)
         known = ask(asked)
-        failed = known is None or any(item.code for item, one in zip(known, asked, strict=False) if not one.pool)
+        failed = known is None or any(_failed(*pair) for pair in zip(known, asked, strict=False))
         return state if known is None or failed else parse((*answers, *known), at)
 
     return look
+
+
+def _failed(answer: MonAnswer, asked: MonCommand) -> bool:
+    return bool(answer.code) and not asked.pool and answer.code not in asked.may_fail
 
 
 @dataclass(slots=True, kw_only=True)

@@ -64,6 +64,20 @@ def too_full_for_a_while(formation: Formation) -> None:
     ceph.run(["ceph", "osd", "unset", "nobackfill"])
 
 
+def without_power_for_a_while(formation: Formation) -> None:
+    """The host of an OSD that is drained loses its power. The OSD is not taken for empty, though Ceph counts nothing on it;
+    when the host is back, the drain goes on. Nothing is copied before, so that it can't be over too soon."""
+    ceph = formation.lab.host("h1")
+    for flag in ("nobackfill", "norecover"):
+        ceph.run(["ceph", "osd", "set", flag])
+    formation.until(lambda: "still holds" in formation.report() or "being copied" in formation.report(), 240)
+    drills.power_off(formation.lab, "h2")
+    formation.until(lambda: "is down, not empty" in formation.report(), 240)
+    for flag in ("nobackfill", "norecover"):
+        ceph.run(["ceph", "osd", "unset", flag])
+    formation.lab.boot("h2")
+
+
 def namespaces(formation: Formation) -> tuple[str, ...] | None:
     """Those of the first pool; None while nobody could look."""
     return next((pool.namespaces for pool in formation.now().pools if pool.name == "vms"), None)
@@ -83,7 +97,7 @@ def an_old_osd(formation: Formation) -> int:
 
 def test_a_site_becomes_a_healthy_ceph_and_lives(formation: Formation) -> None:
     """Block with namespaces, file and object are used for real (the plan's own verify steps write, read and compare). Then a
-    disk is replaced, a host is lost and comes back, one more joins, one leaves, though OSDs become too full in the middle;
+    disk is replaced (power fails in its drain), a host is lost and comes back, one more joins, one leaves, though OSDs become too full in the middle;
     what was written in the beginning is read at the end."""
     lab = formation.lab
     first = form(formation)
@@ -96,10 +110,11 @@ def test_a_site_becomes_a_healthy_ceph_and_lives(formation: Formation) -> None:
     assert namespaces(formation) == ("tenant-a", "tenant-b")
     assert any(step.key == "ceph-verify/vms/namespaces" for step in first.steps), "each was used with its own key"
 
-    # Somebody wants a disk replaced while its OSD runs: drained and destroyed, then a new disk is waited for.
+    # Somebody wants a disk replaced while its OSD runs: drained (its host has no power for a while) and destroyed; then a
+    # new disk is waited for.
     osd = next(osd for osd in first.desired.ceph.osds if osd.data.serial == "LAB002D01")
     formation.want_replaced(osd)
-    drain = form(formation)
+    drain = form(formation, drill=without_power_for_a_while)
     assert [step.key for step in drain.steps][:2] == [f"ceph-out/osd.{osd.number}", f"ceph-destroy/osd.{osd.number}"]
     waiting = formation.plan()
     assert [wait.reason for wait in waiting.waits] == [WaitReason.NEW_DISK]

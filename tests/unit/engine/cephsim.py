@@ -319,11 +319,16 @@ class CephSim:
     def on_osd_out(self, ids: list[str]) -> None:
         """Empty at once: what it held is elsewhere."""
         for number in map(int, ids):
-            self.osds[number] = replace(self.osds[number], in_=False, pgs=0, used=0)
+            self.osds[number] = replace(self.osds[number], in_=False, pgs=0, used=0, safe=True)
+
+    def on_osd_safe_to_destroy(self, ids: list[str]) -> dict[str, list[int]]:
+        """What is in the map no more is safe to go, too."""
+        needed = [number for number in map(int, ids) if number in self.osds and not self.osds[number].safe]
+        return {"safe_to_destroy": [int(number) for number in ids if int(number) not in needed], "active": needed}
 
     def on_osd_in(self, ids: list[str]) -> None:
         for number in map(int, ids):
-            self.osds[number] = replace(self.osds[number], in_=True, pgs=1)
+            self.osds[number] = replace(self.osds[number], in_=True, pgs=1, safe=None)
 
     def on_osd_purge(self, id: int, **_more: Any) -> None:
         assert not self.osds[id].up, f"osd.{id} is purged while it runs"

@@ -58,7 +58,7 @@ class Fake:
     def pass_time(self) -> None:
         """What is out becomes empty; when everything runs, everything becomes clean."""
         if self.state is not None:
-            self._osds(lambda osd: not osd.in_, pgs=0, used=0)
+            self._osds(lambda osd: not osd.in_, pgs=0, used=0, safe=True)
             if all(osd.up for osd in self.state.osds if not osd.destroyed):
                 self._set(pgs=(("active+clean", 1),))
 
@@ -223,10 +223,10 @@ class Fake:
         self._osds(lambda osd: str(osd.number) in ids, device_class=kind)
 
     def _osd_in(self, ids: list[str]) -> None:
-        self._osds(lambda osd: str(osd.number) in ids, in_=True)
+        self._osds(lambda osd: str(osd.number) in ids, in_=True, safe=None)
 
     def _osd_out(self, ids: list[str]) -> None:
-        self._osds(lambda osd: str(osd.number) in ids, in_=False)
+        self._osds(lambda osd: str(osd.number) in ids, in_=False, safe=False)
 
     def _osd_destroy(self, id: int, force: bool, yes_i_really_mean_it: bool) -> None:
         assert yes_i_really_mean_it and not next(osd for osd in self._now.osds if osd.number == id).up

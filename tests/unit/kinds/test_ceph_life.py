@@ -116,7 +116,8 @@ def test_an_osd_that_went_down_while_it_was_drained_is_not_taken_for_empty() -> 
     fake, steps = leaving()
     assert fake.state is not None
     down = tuple(
-        replace(osd, in_=False, up=False, pgs=0, used=0) if osd.number == 8 else osd for osd in fake.state.osds
+        replace(osd, in_=False, up=False, pgs=0, used=0, safe=False) if osd.number == 8 else osd
+        for osd in fake.state.osds
     )
     cut = replace(fake.state, osds=down, pgs=(("active+clean", 30), ("active+undersized+degraded", 10)))
     out, purge = only(steps, "ceph-out/osd.8"), only(steps, "ceph-purge/osd.8")
@@ -125,7 +126,8 @@ def test_an_osd_that_went_down_while_it_was_drained_is_not_taken_for_empty() -> 
     assert isinstance(told, Wait) and "osd.8 is down, not empty" in told.text and "h5 runs again" in told.text
     dead = kind.act(purge, cut)
     assert isinstance(dead, Act) and '"force": true' in dead.order.commands[-1].command, "every PG serves without it"
-    elsewhere = replace(cut, pgs=(("active+clean", 40),))
+    safe = tuple(replace(osd, safe=not osd.in_ or None) for osd in cut.osds)
+    elsewhere = replace(cut, osds=safe, pgs=(("active+clean", 40),))
     assert kind.done(out, elsewhere)
     just_now = replace(elsewhere, at=1019.0, osds=tuple(replace(osd, down_since=1000.0) for osd in elsewhere.osds))
     assert not kind.done(out, just_now), "what is said about PGs may be from before"
@@ -133,6 +135,19 @@ def test_an_osd_that_went_down_while_it_was_drained_is_not_taken_for_empty() -> 
     assert kind.done(out, replace(just_now, at=1020.0))
     gone = kind.act(purge, elsewhere)
     assert isinstance(gone, Act) and '"force": false' in gone.order.commands[-1].command
+
+
+def test_an_osd_that_serves_nothing_is_not_empty_before_everything_was_copied() -> None:
+    """PGs with a whole log leave it at once, and are copied from it afterwards."""
+    fake, steps = leaving()
+    assert fake.state is not None
+    out, purge = only(steps, "ceph-out/osd.8"), only(steps, "ceph-purge/osd.8")
+    for safe, said in ((None, "is not known: wait"), (False, "what it holds is being copied; empty within a minute")):
+        left = tuple(replace(osd, in_=False, pgs=0, safe=safe) if osd.number == 8 else osd for osd in fake.state.osds)
+        state = replace(fake.state, osds=left, pgs=(("active+recovering+degraded", 40),))
+        told = kind.act(out, state)
+        assert not kind.done(out, state) and isinstance(told, Wait) and said in told.text, told
+        assert isinstance(kind.act(purge, state), Wait), "it is not stopped"
 
 
 def test_an_osd_that_runs_and_holds_data_is_not_stopped() -> None:

@@ -54,6 +54,29 @@ def text(state: CephState) -> str:
     return "\n".join(lines) + "\n"
 
 
+@pytest.mark.parametrize(
+    ("said", "safe"),
+    [
+        ({"safe_to_destroy": [1], "active": [], "missing_stats": [], "stored_pgs": []}, True),
+        ({"safe_to_destroy": [0], "active": [1], "missing_stats": [], "stored_pgs": []}, False),
+        ({"safe_to_destroy": [], "active": [], "missing_stats": [1], "stored_pgs": []}, False),
+        ({"safe_to_destroy": [], "active": [], "missing_stats": [], "stored_pgs": [1]}, False),
+        (None, None),
+    ],
+)
+def test_what_may_go_is_what_ceph_says(said: dict[str, list[int]] | None, safe: bool | None) -> None:
+    """The answer is an error number while something is needed; without states of all PGs there is no answer."""
+    answers = recorded("formed")
+    state = kind.parse(answers, 7.0)
+    out = replace(state, osds=tuple(replace(osd, in_=osd.number > 1) for osd in state.osds))
+    asked = kind.questions(out)[-1]
+    assert json.loads(asked.command) == {"prefix": "osd safe-to-destroy", "ids": ["0", "1"], "format": "json"}
+    assert asked.manager and asked.may_fail == (11, 16)
+    answer = MonAnswer(code=0 if safe else 16, output="" if said is None else json.dumps(said))
+    found = {osd.number: osd.safe for osd in kind.parse([*answers, answer], 7.0).osds}
+    assert (found[1], found[2]) == (safe, None)
+
+
 def test_when_an_osd_went_down() -> None:
     answers = recorded("formed")
     at = list(QUESTIONS).index("osd dump")

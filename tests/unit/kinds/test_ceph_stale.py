@@ -17,7 +17,7 @@ from tests.unit.kinds.test_ceph_life import four
 from tests.unit.kinds.test_ceph_steps import BLOCK, formed
 
 OLD = "11111111-2222-4333-8444-555555555555"
-STALE = OsdState(number=20, uuid=OLD, host="h9", device_class="ssd", up=False, in_=False, weight=1.0, pgs=0)
+STALE = OsdState(number=20, uuid=OLD, host="h9", device_class="ssd", up=False, in_=False, weight=1.0, pgs=0, safe=True)
 PLACE = BucketState(name="h9", level="host", parent="default")
 
 

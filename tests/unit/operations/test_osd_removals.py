@@ -25,6 +25,7 @@ OLD = OsdState(
     in_=False,
     weight=1.0,
     pgs=0,
+    safe=True,
 )
 
 

@@ -248,7 +248,7 @@ def test_an_old_osd_is_removed(rackseed: Command, served: None, worked: Standing
     refused = rackseed("remove", "osd", str(worked.osd_of("N21")))
     assert refused.code == 1 and "take the disk or its machine out instead" in refused.err
     worked.sim.osds[70] = OsdState(
-        number=70, uuid="0" * 8, host="", device_class="hdd", up=False, in_=False, weight=1.0, pgs=0
+        number=70, uuid="0" * 8, host="", device_class="hdd", up=False, in_=False, weight=1.0, pgs=0, safe=True
     )
     worked.look()
     only = rackseed("remove", "osd", "70", "--plan-only")
