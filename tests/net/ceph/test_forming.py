@@ -97,8 +97,8 @@ def an_old_osd(formation: Formation) -> int:
 
 def test_a_site_becomes_a_healthy_ceph_and_lives(formation: Formation) -> None:
     """Block with namespaces, file and object are used for real (the plan's own verify steps write, read and compare). Then a
-    disk is replaced (power fails in its drain), a host is lost and comes back, one more joins, one leaves, though OSDs become too full in the middle;
-    what was written in the beginning is read at the end."""
+    disk is replaced (power fails in its drain), a host is lost and comes back, one more joins, one leaves, though OSDs
+    become too full in the middle; what was written in the beginning is read at the end."""
     lab = formation.lab
     first = form(formation)
     assert first.desired.ceph is not None
