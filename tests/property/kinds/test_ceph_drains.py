@@ -69,7 +69,8 @@ class Moving:
         names = {"active+remapped+backfilling": moved, "active+remapped+backfill_toofull": waiting, "active+clean": 1}
         self.state = replace(self.state, pgs=tuple((name, count) for name, count in names.items() if count))
         for home in (8, 9):
-            self._set(home, pgs=sum(place == home for place in self.places.values()))
+            held = sum(place == home for place in self.places.values())
+            self._set(home, pgs=held, safe=None if self._osd(home).in_ else held == 0)
 
     def _wanted(self, home: int) -> Iterator[tuple[int, int]]:
         takers = [osd for osd in self.state.osds if osd.in_ and osd.number not in {8, 9}]

@@ -160,7 +160,7 @@ def test_no_osd_is_stopped_that_still_holds_data(change: Change) -> None:
             assert fake.state is not None
             if isinstance(told, Act) and told.order.action is CephAction.STOP:
                 osd = next(osd for osd in fake.state.osds if osd.number == int(told.order.daemon))
-                assert not osd.in_ and osd.pgs == 0
+                assert not osd.in_ and osd.pgs == 0 and osd.safe
             if isinstance(told, Act):
                 fake.carry(step.key, told)
                 if kind.by_order(step):
