@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -27,7 +28,8 @@ Stage = Callable[..., AbstractContextManager[Session]]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything in this folder needs a computer that can run a rack."""
+    """Everything in this folder needs a computer that can run a rack; what needs one for itself comes last."""
+    items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
     reasons = missing()
     for item in items:
         if Path(__file__).parent in item.path.parents:
@@ -51,9 +53,24 @@ def ceph_image(cache: Path) -> None:
 
 
 @pytest.fixture
-def on_stage(cache: Path, request: pytest.FixtureRequest) -> Iterator[Stage]:
+def folders() -> Path:
+    """Where racks are."""
+    return Path(os.environ.get("RACKSEED_VM_FOLDER", "/var/tmp/rackseed-vm"))
+
+
+@pytest.fixture
+def turn(folders: Path, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Scenarios in several processes share the computer; one that is marked ``alone`` waits until it has it for itself."""
+    folders.mkdir(parents=True, exist_ok=True)
+    with (folders / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if request.node.get_closest_marker("alone") else fcntl.LOCK_SH)
+        yield
+
+
+@pytest.fixture
+def on_stage(cache: Path, folders: Path, turn: None, request: pytest.FixtureRequest) -> Iterator[Stage]:
     """``with on_stage(description, by_rule=…) as session``: a rack whose folder is kept when the test fails."""
-    folder = Path(os.environ.get("RACKSEED_VM_FOLDER", "/var/tmp/rackseed-vm")) / request.node.name
+    folder = folders / request.node.name
 
     @contextmanager
     def make(description: RackDescription, *, by_rule: tuple[str, ...] = (), more: str = "") -> Iterator[Session]:

@@ -1,6 +1,6 @@
 """A machine of a Ceph cluster loses its power while its OSD is written, and another while one of its OSDs is drained.
 
-The shorter scenario of the lane (`test_ceph`) cuts while a monitor joins and while ceph-volume activates. Here the OSD is
+A shorter scenario (`test_ceph`) cuts while a monitor joins and while ceph-volume activates. Here the OSD is
 half made when the power goes, and the one that leaves still holds data: it may not be taken for empty because it is down.
 """
 
@@ -27,7 +27,7 @@ from tests.vm.cephcluster import (
 )
 from tests.vm.shell import on
 
-pytestmark = pytest.mark.nightly
+pytestmark = [pytest.mark.nightly, pytest.mark.alone]
 """Another whole cluster: the lane's budget of processor time has no room for it."""
 
 FIRST, SECOND, THIRD = NAMES
