@@ -21,7 +21,7 @@ from pathlib import Path
 
 from agent.wire import to_data
 from appliance.model.ceph import CephLayout
-from appliance.plan import crush
+from appliance.plan.crush import crushmap
 from appliance.plan.make import plan
 from appliance.rehearsal.fleet import accepted, fleet
 from bench.fit import Line, ascii_plot, line, power, svg_plot
@@ -177,7 +177,7 @@ def _compile(layout: CephLayout) -> float:
         return 0.0
     with tempfile.TemporaryDirectory(prefix="rackseed-bench-") as folder:
         text, binary = Path(folder) / "map.txt", Path(folder) / "map"
-        text.write_text(crush.text(layout), encoding="utf-8")
+        text.write_text(crushmap.text(layout), encoding="utf-8")
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         run_unpacked(tools, "usr/bin/crushtool", "-c", text, "-o", binary)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)

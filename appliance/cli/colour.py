@@ -10,7 +10,7 @@ import sys
 
 import click
 
-from appliance.plan.difflines import LineKind, kind_of
+from appliance.plan.diff.lines import LineKind, kind_of
 
 STYLES: dict[LineKind, dict[str, object]] = {
     LineKind.CREATE: {"fg": "green"},

@@ -269,8 +269,8 @@ class Bucket:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CephLayout:
     """The whole cluster. ``members`` are machine ids, ``public`` and ``cluster`` network names. The CRUSH map's text is made
-    from ``buckets``, ``osds`` and ``rules`` by `appliance.plan.crush.text`, on demand. ``ports`` are machines with the bytes
-    per second of their ports for copies, as far as these tell a speed."""
+    from ``buckets``, ``osds`` and ``rules`` by `appliance.plan.crush.crushmap.text`, on demand. ``ports`` are machines with
+    the bytes per second of their ports for copies, as far as these tell a speed."""
 
     name: str
     fsid: str

@@ -19,7 +19,7 @@ from appliance.operations import audit, sites
 from appliance.operations.context import Actor, Appliance, Role
 from appliance.operations.enrolment import MAX_CSR_BYTES, issue_certificate
 from appliance.operations.errors import Conflict, Invalid, PermissionDenied, TooLarge
-from appliance.plan.membership import NOBODY
+from appliance.plan.placement.membership import NOBODY
 from appliance.store import certificates, events, inventories, machines, plans, steps
 from appliance.store.certificates import CertificateState
 from appliance.store.events import Happening

@@ -29,7 +29,7 @@ class KnownDisk:
 
     @property
     def identity(self) -> tuple[str, str, int]:
-        """As `appliance.plan.verdict.identity`."""
+        """As `appliance.plan.disks.verdict.identity`."""
         return serial_key(self.serial), self.wwn.lower(), self.size
 
     def fits(self, ref: DiskRef) -> bool:

@@ -12,8 +12,9 @@ from appliance.operations import sites
 from appliance.operations.context import Actor, Appliance, Role
 from appliance.operations.errors import NotFound
 from appliance.operations.plans import find_plan, observe_all, site_in
-from appliance.plan import crush, explain
-from appliance.plan.difflines import DiffLine, to_text
+from appliance.plan.crush import crushmap
+from appliance.plan.diff.lines import DiffLine, to_text
+from appliance.plan.explain import answer
 from appliance.store import machines, plans
 
 
@@ -64,7 +65,7 @@ def show_crush(app: Appliance, actor: Actor, hash_: str) -> tuple[str, str]:
         raise NotFound(
             f"plan {row.hash[:12]} has no Ceph, and so no CRUSH map: see what waits, or the site file (ceph: …)"
         )
-    return row.hash, crush.text(row.plan.desired.ceph)
+    return row.hash, crushmap.text(row.plan.desired.ceph)
 
 
 def explain_plan(app: Appliance, actor: Actor, hash_: str, what: str) -> Explanation:
@@ -78,7 +79,7 @@ def explain_plan(app: Appliance, actor: Actor, hash_: str, what: str) -> Explana
         parent = plans.get(connection, row.plan.parent)
     before = parent.plan.desired if parent else None
     try:
-        lines = explain.explain(row.plan, observed, site, what, app.profiles, before=before)
-    except explain.ExplainError as error:
+        lines = answer.explain(row.plan, observed, site, what, app.profiles, before=before)
+    except answer.ExplainError as error:
         raise NotFound(str(error)) from error
     return Explanation(hash=row.hash, what=what.strip(), lines=lines)

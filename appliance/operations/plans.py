@@ -30,9 +30,9 @@ from appliance.operations.rendering import operating_system, render_files
 from appliance.operations.replacements import reconcile, replacing
 from appliance.operations.secrets import make_keys
 from appliance.plan import make
-from appliance.plan.cephsteps import written_keys
-from appliance.plan.diff import render
-from appliance.plan.difflayout import names_of
+from appliance.plan.ceph.steps import written_keys
+from appliance.plan.diff.layout import names_of
+from appliance.plan.diff.text import render
 from appliance.plan.lint import lint
 from appliance.plan.stale import ChangedFact, changed_facts
 from appliance.store import allocations, artefacts, cephstates, events, machines, orders, permits, plans, steps

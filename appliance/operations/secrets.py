@@ -18,7 +18,7 @@ from appliance.model.plan import Plan, StepKind
 from appliance.operations import audit
 from appliance.operations.context import Actor, Appliance
 from appliance.operations.errors import Conflict, NotFound, Unavailable
-from appliance.plan.cephsteps import hosts
+from appliance.plan.ceph.steps import hosts
 from appliance.store import orders, secrets
 from appliance.store.orders import ACTIVE
 

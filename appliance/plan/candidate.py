@@ -9,7 +9,7 @@ from appliance.model.network import Plane
 from appliance.model.observed import ObservedMachine
 from appliance.model.place import Place
 from appliance.model.plan import Allocation
-from appliance.plan.looks import Looks
+from appliance.plan.disks.looks import Looks
 from hwprofiles.profile import Profile
 
 EVERY = frozenset(Plane)

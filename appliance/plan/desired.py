@@ -10,19 +10,19 @@ from appliance.model.network import STORAGE_PLANES, Plane
 from appliance.model.observed import Observed
 from appliance.model.plan import Allocation, Desired, DiskChoice, NodeLayout, Step, Wait, WaitReason
 from appliance.model.site import Site
-from appliance.plan.availability import availability
-from appliance.plan.backbone import plan_backbone
+from appliance.plan.availability.report import availability
 from appliance.plan.candidate import EVERY, Candidate
-from appliance.plan.ceph import CephPlan, Storage, plan_ceph
-from appliance.plan.cephstanding import alive, machines_of, stays
-from appliance.plan.cephsteps import LATER, ceph_work
-from appliance.plan.clusters import ClusterPlan, ceph_members, plan_clusters
-from appliance.plan.disks import Claims
-from appliance.plan.hostnet import Wiring
-from appliance.plan.membership import Membership, Referees
+from appliance.plan.ceph.layout import CephPlan, Storage, plan_ceph
+from appliance.plan.ceph.standing import alive, machines_of, stays
+from appliance.plan.ceph.steps import LATER, ceph_work
+from appliance.plan.disks.system import Claims
 from appliance.plan.naming import listed
+from appliance.plan.network.backbone import plan_backbone
+from appliance.plan.network.hostnet import Wiring
+from appliance.plan.osd.replacing import as_wanted, replacing
+from appliance.plan.placement.clusters import ClusterPlan, ceph_members, plan_clusters
+from appliance.plan.placement.membership import Membership, Referees
 from appliance.plan.ready import failed_probe
-from appliance.plan.replacing import as_wanted, replacing
 
 NOTHING = Desired()
 PORTS = "nics"

@@ -15,9 +15,9 @@ from appliance.model.ceph import CephLayout, OsdLayout
 from appliance.model.machine import Phase
 from appliance.model.observed import Observed, ObservedMachine, Replacement
 from appliance.model.plan import Desired, DiskFate, Fact, Step
-from appliance.plan import cephsteps
 from appliance.plan.bound import Bound, pieces
-from appliance.plan.diskkey import AnyDisk, label
+from appliance.plan.ceph import steps as cephsteps
+from appliance.plan.disks.key import AnyDisk, label
 from hwprofiles.normal import serial_key
 
 REPLACING = "replacing/"

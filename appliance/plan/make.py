@@ -30,19 +30,19 @@ from appliance.model.plan import (
 )
 from appliance.model.site import ExpectedMachine, Site
 from appliance.plan import facts
-from appliance.plan.addresses import Ladder
 from appliance.plan.candidate import Candidate
-from appliance.plan.cephsteps import removed
-from appliance.plan.content import is_ours
+from appliance.plan.ceph.steps import removed
 from appliance.plan.desired import Ground, Layout, desire
-from appliance.plan.disks import Claims, DiskPlan, Known, choose, claims
+from appliance.plan.disks.content import is_ours
+from appliance.plan.disks.looks import Looks
+from appliance.plan.disks.system import Claims, DiskPlan, Known, choose, claims
 from appliance.plan.garbage import collection_paused
-from appliance.plan.location import Locations
-from appliance.plan.looks import Looks
-from appliance.plan.membership import LEAVING
-from appliance.plan.network import boot_port
+from appliance.plan.network.addresses import Ladder
+from appliance.plan.network.ports import boot_port
 from appliance.plan.order import natural
-from appliance.plan.place import Places, display_name, kept, numbering
+from appliance.plan.placement.location import Locations
+from appliance.plan.placement.membership import LEAVING
+from appliance.plan.placement.place import Places, display_name, kept, numbering
 from appliance.plan.ready import SETTLED, not_yet, profile_of
 from appliance.plan.steps import install_steps, operating_system
 from hwprofiles.profile import DiskRoleName, Profile

@@ -7,8 +7,8 @@ from appliance.model.machine import DEADLINE_SECONDS, Phase
 from appliance.model.plan import DiskChoice, HostConfig, InstallArgs, Step, StepKind
 from appliance.model.site import Site
 from appliance.plan.candidate import Candidate
-from appliance.plan.layout import partitions
-from appliance.plan.network import boot_port, configure
+from appliance.plan.disks.layout import partitions
+from appliance.plan.network.ports import boot_port, configure
 from hwprofiles.profile import Profile
 
 FIRST_BOOT_SECONDS = 1800.0

@@ -10,9 +10,9 @@ from markupsafe import Markup
 from appliance.operations import layouts
 from appliance.operations.errors import NotFound
 from appliance.operations.layouts import LayoutView
-from appliance.plan.diffceph import capacity_text, host_osds, pool_text, throughput_text
-from appliance.plan.difflayout import CABLE_WORDS, names_of, place_text, quorum_text
-from appliance.plan.difflines import DiffLine, grouped, kind_of
+from appliance.plan.diff.ceph import capacity_text, host_osds, pool_text, throughput_text
+from appliance.plan.diff.layout import CABLE_WORDS, names_of, place_text, quorum_text
+from appliance.plan.diff.lines import DiffLine, grouped, kind_of
 from appliance.ui.pictures.cabling import cabling_picture
 from appliance.ui.pictures.crush import crush_picture
 from appliance.ui.pictures.racks import SHOWN, rack_picture, racks_of

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from appliance.model.ceph import CephLayout, PoolLayout, RuleLayout, Service
 from appliance.model.place import Level
-from appliance.plan.crush import text
+from appliance.plan.crush.crushmap import text
 from images.errors import ToolError
 from images.unpacked import run_unpacked
 

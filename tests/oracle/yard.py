@@ -14,10 +14,10 @@ from appliance.model.place import Place, Rack
 from appliance.model.plan import Allocation
 from appliance.model.site import ProvisioningNetwork, Site
 from appliance.plan.candidate import Candidate
-from appliance.plan.capacity import capacity
-from appliance.plan.crush import tree
-from appliance.plan.pools import PoolPlan, plan_pools
-from appliance.plan.throughput import throughput
+from appliance.plan.ceph.capacity import capacity
+from appliance.plan.ceph.pools import PoolPlan, plan_pools
+from appliance.plan.ceph.throughput import throughput
+from appliance.plan.crush.crushmap import tree
 from hwprofiles.profile import NicRole, NicRoleName, Profile
 
 TB = 10**12

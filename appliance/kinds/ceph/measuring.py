@@ -2,7 +2,7 @@
 
 The client is a member, and so that its own OSDs do not help it, only objects whose first copy is on another host are used
 (`agent.act.cephtalk`). Then every byte goes through the client's port and another host's, as the bound of
-`appliance.plan.throughput` counts them.
+`appliance.plan.ceph.throughput` counts them.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from appliance.model.plan import DiskFate
-from appliance.plan.content import describe, is_ours
+from appliance.plan.disks.content import describe, is_ours
 from appliance.plan.lint.rule import ERROR, WARNING, Findings, counted, listed, rule
 from appliance.plan.lint.scene import Scene, disk_name
 

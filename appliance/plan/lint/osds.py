@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from agent.wire import Content
-from appliance.plan.content import describe, is_ours
+from appliance.plan.disks.content import describe, is_ours
 from appliance.plan.lint.rule import ERROR, WARNING, Findings, counted, listed, rule
 from appliance.plan.lint.scene import DiskId, Scene, disk_name
 from hwprofiles.values import show_size

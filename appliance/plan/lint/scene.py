@@ -18,7 +18,7 @@ from appliance.model.network import AddressLayout, Network, Plane
 from appliance.model.observed import ObservedMachine
 from appliance.model.plan import DiskChoice, DiskFate, NodeLayout, Plan, Step, WaitReason
 from appliance.model.site import Site
-from appliance.plan.cephsteps import written_disks
+from appliance.plan.ceph.steps import written_disks
 from appliance.plan.lint.links import Links
 from appliance.plan.lint.tree import Tree
 from hwprofiles.normal import serial_key

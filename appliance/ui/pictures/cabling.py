@@ -14,7 +14,7 @@ from itertools import pairwise
 from appliance.model.network import BackboneLayout, CableLayout, CableState, Shape
 from appliance.model.plan import Desired
 from appliance.model.site import Site
-from appliance.plan.difflayout import cable_text
+from appliance.plan.diff.layout import cable_text
 from appliance.plan.order import natural
 from appliance.ui.pictures import svg
 

@@ -14,7 +14,7 @@ from appliance.model.machine import Phase
 from appliance.model.place import Rack
 from appliance.model.plan import Desired, NodeLayout
 from appliance.model.site import Site
-from appliance.plan.difflayout import place_text
+from appliance.plan.diff.layout import place_text
 from appliance.plan.order import natural
 from appliance.ui.pictures import svg
 

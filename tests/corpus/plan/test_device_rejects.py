@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from agent.wire import Content, Disk, Partition, Signature
-from appliance.plan.reject import Finding, content_findings, device_findings
+from appliance.plan.disks.reject import Finding, content_findings, device_findings
 
 BLANK = Content(blank=True)
 CEPH_DISK = Content(

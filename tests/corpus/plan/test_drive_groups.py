@@ -11,7 +11,7 @@ import pytest
 
 from agent.wire import Disk
 from appliance.model.ceph import DeviceFilter, DriveGroup, FilterLogic
-from appliance.plan.drivegroup import Source, misfit, problems, select, size_range, take
+from appliance.plan.osd.drivegroup import Source, misfit, problems, select, size_range, take
 from hwprofiles.values import size
 
 DIFFERENCES = {

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from appliance.plan.batch import DoesNotFitError, FastDevice, data_sizes, fast_sizes
+from appliance.plan.osd.batch import DoesNotFitError, FastDevice, data_sizes, fast_sizes
 
 GIB = 1 << 30
 EXISTING = 60 * GIB

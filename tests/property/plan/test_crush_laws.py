@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from appliance.model.ceph import Erasure, PoolSpec, Service, Spread
 from appliance.model.place import Level, Place
-from appliance.plan.capacity import storable
-from appliance.plan.crush import text
-from appliance.plan.crushdomains import usable
-from appliance.plan.pools import PoolPlan
+from appliance.plan.ceph.capacity import storable
+from appliance.plan.ceph.pools import PoolPlan
+from appliance.plan.crush.crushmap import text
+from appliance.plan.crush.domains import usable
 from tests.oracle.crush import Oracle
 from tests.oracle.yard import HostSpec, Yard, yard
 

@@ -15,13 +15,13 @@ from appliance.model.machine import Machine, Phase, Policy
 from appliance.model.observed import ObservedMachine
 from appliance.model.place import Place
 from appliance.model.plan import Allocation, DiskFate
-from appliance.plan.batch import EXTENT, usable
-from appliance.plan.budget import FLOOR
 from appliance.plan.candidate import Candidate
-from appliance.plan.osd import OsdPlan, plan_osds
-from appliance.plan.osd_standing import formed
-from appliance.plan.reject import device_findings
-from appliance.plan.verdict import Claims
+from appliance.plan.disks.reject import device_findings
+from appliance.plan.disks.verdict import Claims
+from appliance.plan.osd.batch import EXTENT, usable
+from appliance.plan.osd.budget import FLOOR
+from appliance.plan.osd.machine import OsdPlan, plan_osds
+from appliance.plan.osd.standing import formed
 from appliance.site.load import load_text
 from hwprofiles.loader import load_profiles
 from hwprofiles.normal import PLACEHOLDERS, clean, serial_key

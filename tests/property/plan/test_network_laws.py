@@ -23,11 +23,11 @@ from appliance.model.network import (
 )
 from appliance.model.plan import Allocation, Wait
 from appliance.model.site import Site
-from appliance.plan.addresses import IPV6, Ladder
-from appliance.plan.backbone import plan_backbone
 from appliance.plan.candidate import Candidate
-from appliance.plan.hostnet import MAX_INTERFACE, Wiring
-from appliance.plan.nicroles import nic_roles
+from appliance.plan.network.addresses import IPV6, Ladder
+from appliance.plan.network.backbone import plan_backbone
+from appliance.plan.network.hostnet import MAX_INTERFACE, Wiring
+from appliance.plan.network.nicroles import nic_roles
 from tests.unit.plan.wires import PROVISIONING, candidate, mac, site
 
 LAWS = settings(derandomize=True, deadline=None, max_examples=250, suppress_health_check=[HealthCheck.too_slow])

@@ -14,10 +14,10 @@ from appliance.model.cluster import ClusterSpec
 from appliance.model.machine import Phase, Policy
 from appliance.model.place import LEVELS, Level, Place, Rack
 from appliance.model.site import Site
-from appliance.plan.availability import availability
+from appliance.plan.availability.report import availability
 from appliance.plan.candidate import Candidate
-from appliance.plan.clusters import ClusterPlan, ceph_members, plan_clusters
-from appliance.plan.services import Services, domain_level, monitors_wanted, place_services
+from appliance.plan.ceph.services import Services, domain_level, monitors_wanted, place_services
+from appliance.plan.placement.clusters import ClusterPlan, ceph_members, plan_clusters
 from tests.unit.plan.floor import ARM, EPYC, GENERIC, PI, entries, machine, site
 from tests.unit.plan.layouts import desired
 

@@ -14,7 +14,7 @@ from appliance.model.machine import Machine, Phase, Policy
 from appliance.model.observed import Observed, ObservedMachine
 from appliance.model.plan import DiskFate, Plan
 from appliance.model.site import EraseGrant, ExpectedMachine, ProvisioningNetwork, Site
-from appliance.plan.diff import render
+from appliance.plan.diff.text import render
 from appliance.plan.lint import lint
 from appliance.plan.make import plan
 from appliance.plan.stale import changed_facts

@@ -12,7 +12,7 @@ from appliance.model.machine import Phase
 from appliance.model.observed import Observed, ObservedMachine
 from appliance.model.plan import DiskFate, Plan, StepKind
 from appliance.model.site import EraseGrant, Site
-from appliance.plan.content import is_ours
+from appliance.plan.disks.content import is_ours
 from appliance.plan.facts import same_layout
 from appliance.plan.lint import ERROR, lint
 from appliance.plan.make import plan

@@ -22,8 +22,8 @@ from appliance.model.machine import Phase, Policy, Trouble, TroubleKind
 from appliance.model.observed import Observed, ObservedMachine
 from appliance.model.plan import DiskFate, Plan, StepKind
 from appliance.model.site import Site
-from appliance.plan.diff import render
-from appliance.plan.explain import explain
+from appliance.plan.diff.text import render
+from appliance.plan.explain.answer import explain
 from tests.unit.plan.test_ceph_steps import Storage, errors, make
 
 DESTRUCTIVE = frozenset({CephVerb.OUT, CephVerb.DESTROY, CephVerb.PURGE, CephVerb.ZAP, CephVerb.LEAVE})

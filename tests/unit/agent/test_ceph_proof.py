@@ -18,7 +18,7 @@ from agent.cephorder import CephAction, CephOrder, PoolLaw
 from agent.cephproof import NONE, judge
 from agent.errors import CephError
 from appliance.kinds.ceph.serve import law
-from appliance.plan.crush import text
+from appliance.plan.crush.crushmap import text
 from images.unpacked import run_unpacked
 from tests.oracle.crush import Oracle
 from tests.unit.agent.ceph_bare import FSID, NoDaemons, perform, silent

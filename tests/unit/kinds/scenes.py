@@ -20,9 +20,9 @@ from appliance.model.ceph import (
 from appliance.model.place import Place, Rack
 from appliance.model.plan import DiskChoice, DiskFate
 from appliance.plan.candidate import Candidate
-from appliance.plan.crush import path_of, tree
-from appliance.plan.pools import plan_pools
-from appliance.plan.services import place_services
+from appliance.plan.ceph.pools import plan_pools
+from appliance.plan.ceph.services import place_services
+from appliance.plan.crush.crushmap import path_of, tree
 from tests.unit.plan import floor
 
 FSID = "7d0f3a52-0c52-5a53-8a3e-1b0a34f3c0de"

@@ -19,7 +19,7 @@ from appliance.operations.context import Appliance
 from appliance.operations.errors import Conflict
 from appliance.operations.machines import show_machine
 from appliance.operations.plans import PlanView
-from appliance.plan.cephsteps import hosts
+from appliance.plan.ceph.steps import hosts
 from appliance.store import inventories, schema, steps
 from appliance.store import plans as table
 from tests.unit.engine.cephsim import CephSim

@@ -21,10 +21,10 @@ from appliance.model.network import (
 from appliance.model.place import Level
 from appliance.model.plan import Desired, NodeLayout, Wait
 from appliance.model.site import Site
-from appliance.plan.availability import availability
+from appliance.plan.availability.report import availability
 from appliance.plan.candidate import Candidate
-from appliance.plan.clusters import ceph_members, plan_clusters
-from appliance.plan.services import place_services
+from appliance.plan.ceph.services import place_services
+from appliance.plan.placement.clusters import ceph_members, plan_clusters
 
 TIB = 1 << 40
 

@@ -50,7 +50,7 @@ from appliance.model.observed import Observed, ObservedMachine
 from appliance.model.place import Level, Place, Rack
 from appliance.model.plan import Desired, DiskChoice, DiskFate, NodeLayout, Plan, Wait, WaitReason
 from appliance.model.site import ExpectedMachine, ProvisioningNetwork, Site
-from appliance.plan.choice import disk_choice
+from appliance.plan.disks.choice import disk_choice
 from tests.unit.plan.conftest import BLANK, Workshop
 
 TB = 10**12

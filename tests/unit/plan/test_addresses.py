@@ -10,7 +10,7 @@ import pytest
 from appliance.model.network import Network, Plane
 from appliance.model.plan import Allocation, Wait, WaitReason
 from appliance.model.site import ExpectedMachine
-from appliance.plan.addresses import Ladder
+from appliance.plan.network.addresses import Ladder
 from tests.unit.plan.wires import PROVISIONING, network, site
 
 STORAGE = network("storage", Plane.STORAGE_PUBLIC, 4)

@@ -14,7 +14,7 @@ from appliance.model.cephstate import CephState
 from appliance.model.machine import APPLIANCE, Machine, Phase, Policy
 from appliance.model.observed import Observed, ObservedMachine
 from appliance.model.plan import DiskFate, Plan, StepKind, WaitReason
-from appliance.plan.diff import render
+from appliance.plan.diff.text import render
 from appliance.plan.lint import ERROR, lint
 from appliance.plan.make import plan
 from appliance.rehearsal import fleet

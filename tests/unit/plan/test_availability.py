@@ -27,9 +27,9 @@ from appliance.model.network import (
 from appliance.model.place import Level, Place, Rack
 from appliance.model.plan import Desired
 from appliance.model.site import Site
+from appliance.plan.availability.paths import Paths, Wiring
+from appliance.plan.availability.survival import Ground
 from appliance.plan.candidate import Candidate
-from appliance.plan.paths import Paths, Wiring
-from appliance.plan.survival import Ground
 from tests.conftest import Golden
 from tests.unit.plan.floor import PI, machine, machines, racks, site
 from tests.unit.plan.layouts import bonded, cabled, ceph, coded, desired, osds, pool, report, single, text

@@ -18,9 +18,9 @@ from appliance.model.network import (
 )
 from appliance.model.plan import Wait, WaitReason
 from appliance.model.site import Site
-from appliance.plan.backbone import default_loopbacks, default_ula, plan_backbone
 from appliance.plan.candidate import Candidate
-from appliance.plan.hostnet import host_network
+from appliance.plan.network.backbone import default_loopbacks, default_ula, plan_backbone
+from appliance.plan.network.hostnet import host_network
 from tests.conftest import Golden
 from tests.unit.plan.wires import (
     AUTO,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from appliance.plan.batch import EXTENT, DoesNotFitError, FastDevice, data_sizes, fast_sizes, usable, volume
+from appliance.plan.osd.batch import EXTENT, DoesNotFitError, FastDevice, data_sizes, fast_sizes, usable, volume
 
 
 def device(size: int, slots: int, most: int, taken: int = 0, used: int = 0) -> FastDevice:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from appliance.plan.budget import FLOOR, GIB, budget
+from appliance.plan.osd.budget import FLOOR, GIB, budget
 
 
 @pytest.mark.parametrize(

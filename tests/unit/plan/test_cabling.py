@@ -16,8 +16,8 @@ from appliance.model.network import (
 )
 from appliance.model.plan import WaitReason
 from appliance.model.site import ExpectedMachine, Site
-from appliance.plan.backbone import plan_backbone
 from appliance.plan.candidate import Candidate
+from appliance.plan.network.backbone import plan_backbone
 from tests.conftest import Golden
 from tests.unit.plan.wires import (
     AUTO,

@@ -8,8 +8,8 @@ import pytest
 
 from appliance.model.ceph import Capacity, Erasure, PoolSpec
 from appliance.model.place import Level, Place
-from appliance.plan.capacity import recovery_seconds, storable
-from appliance.plan.portspeed import MEGABIT
+from appliance.plan.ceph.capacity import recovery_seconds, storable
+from appliance.plan.ceph.portspeed import MEGABIT
 from tests.oracle.yard import BLOCK, OBJECTS, TB, HostSpec, rows, yard
 
 BIG = (("hdd", 10.0),) * 4

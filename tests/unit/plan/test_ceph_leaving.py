@@ -12,10 +12,10 @@ from appliance.model.machine import Policy
 from appliance.model.observed import Observed
 from appliance.model.plan import Plan, WaitReason
 from appliance.model.site import Site
-from appliance.plan.diff import render
-from appliance.plan.diffdrain import duration
-from appliance.plan.difflines import to_text
-from appliance.plan.explain import explain
+from appliance.plan.diff.drain import duration
+from appliance.plan.diff.lines import to_text
+from appliance.plan.diff.text import render
+from appliance.plan.explain.answer import explain
 from appliance.plan.stale import changed_facts
 from tests.unit.plan.test_ceph_steps import PROFILES, Storage, errors, make
 

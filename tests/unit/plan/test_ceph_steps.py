@@ -15,8 +15,8 @@ from appliance.model.machine import Phase, Policy
 from appliance.model.observed import Observed, ObservedMachine
 from appliance.model.plan import DiskFate, Plan, StepKind, WaitReason
 from appliance.model.site import Site
-from appliance.plan.cephsteps import hosts, written_keys
-from appliance.plan.diff import render
+from appliance.plan.ceph.steps import hosts, written_keys
+from appliance.plan.diff.text import render
 from appliance.plan.lint import lint
 from appliance.plan.make import plan as make_plan
 from appliance.plan.stale import changed_facts

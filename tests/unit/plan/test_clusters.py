@@ -16,7 +16,7 @@ from appliance.model.place import Rack
 from appliance.model.plan import WaitReason
 from appliance.model.site import ExpectedCount, Site
 from appliance.plan.candidate import Candidate
-from appliance.plan.clusters import ClusterPlan, ceph_members, plan_clusters, shortened
+from appliance.plan.placement.clusters import ClusterPlan, ceph_members, plan_clusters, shortened
 from tests.unit.plan.floor import ARM, EPYC, GIB, PI, changed, entries, machine, machines, racks, site
 
 PVE = ClusterSpec(name="pve")

@@ -11,7 +11,7 @@ import pytest
 
 from appliance.model.ceph import CephLayout, Erasure, RuleLayout
 from appliance.model.place import Level, Place
-from appliance.plan.crush import bucket_names, text, tree, weigh
+from appliance.plan.crush.crushmap import bucket_names, text, tree, weigh
 from tests.conftest import Golden
 from tests.oracle.crush import Oracle, inclusion
 from tests.oracle.yard import BLOCK, FILES, OBJECTS, HostSpec, Yard, rows, yard

@@ -12,8 +12,8 @@ from appliance.model.ceph import CephLayout, Erasure
 from appliance.model.machine import Phase
 from appliance.model.network import CableState
 from appliance.model.plan import Desired, DiskFate, Plan
-from appliance.plan.diff import MARKS, LineKind, kind_of, lines, render, summary
-from appliance.plan.difflines import grouped, ranges, show_bytes
+from appliance.plan.diff.lines import grouped, ranges, show_bytes
+from appliance.plan.diff.text import MARKS, LineKind, kind_of, lines, render, summary
 from tests.conftest import Golden
 from tests.unit.plan.conftest import Workshop
 from tests.unit.plan.scenes import SCENES, Scene, eight, mesh

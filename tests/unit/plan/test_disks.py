@@ -9,7 +9,7 @@ import pytest
 
 from agent.wire import Disk
 from appliance.model.plan import DiskFate, WaitReason
-from appliance.plan.disks import DiskPlan, choose, claims
+from appliance.plan.disks.system import DiskPlan, choose, claims
 from hwprofiles.profile import Bytes, DiskRole, DiskRoleName, DiskSelector, Profile
 
 MIRROR = Profile(

@@ -6,7 +6,7 @@ import pytest
 
 from agent.wire import Disk
 from appliance.model.ceph import DeviceFilter, DriveGroup, FilterLogic
-from appliance.plan.drivegroup import misfit, problems, select, size_range, take
+from appliance.plan.osd.drivegroup import misfit, problems, select, size_range, take
 
 AND, OR = FilterLogic.AND, FilterLogic.OR
 DISK = Disk(

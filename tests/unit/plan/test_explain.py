@@ -12,8 +12,8 @@ from appliance.model.cluster import ClusterSpec
 from appliance.model.machine import Phase, Trouble, TroubleKind
 from appliance.model.plan import Allocation
 from appliance.model.site import EraseGrant
-from appliance.plan.difflines import to_text
-from appliance.plan.explain import ExplainError, explain
+from appliance.plan.diff.lines import to_text
+from appliance.plan.explain.answer import ExplainError, explain
 from tests.conftest import Golden
 from tests.unit.plan.conftest import PROFILES, Workshop
 from tests.unit.plan.scenes import Scene, eight, mesh, plain

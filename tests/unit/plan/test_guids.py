@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from appliance.plan import layout
+from appliance.plan.disks import layout
 from appliance.rehearsal.fleet import machine
 from hwprofiles.normal import serial_key
 

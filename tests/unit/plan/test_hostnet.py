@@ -21,8 +21,8 @@ from appliance.model.network import (
     Shape,
 )
 from appliance.model.site import Site
-from appliance.plan.addresses import Ladder
-from appliance.plan.hostnet import host_network, iso_net
+from appliance.plan.network.addresses import Ladder
+from appliance.plan.network.hostnet import host_network, iso_net
 from tests.conftest import Golden
 from tests.unit.plan.wires import PROVISIONING, candidate, host_text, mac, network, ports, site
 

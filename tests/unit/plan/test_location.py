@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from appliance.model.place import Place, Rack
 from appliance.model.site import ExpectedMachine
-from appliance.plan.location import Locations, locate
+from appliance.plan.placement.location import Locations, locate
 from tests.unit.plan.floor import hears, site
 
 R1 = Rack(name="r1", row="a", datacenter="dc1", zone="z1", switches=("sw-r1", "mgmt-r1.example.net"))

@@ -12,12 +12,12 @@ from agent.wire import Content, Disk, Smart
 from appliance.model.ceph import DeviceFilter, DriveGroup
 from appliance.model.plan import Plan
 from appliance.model.site import EraseGrant, Site
-from appliance.plan import disks as disks_module
-from appliance.plan import osd as osd_module
-from appliance.plan.disks import claims
-from appliance.plan.looks import looks
+from appliance.plan.disks import system
+from appliance.plan.disks.looks import looks
+from appliance.plan.disks.system import claims
+from appliance.plan.disks.verdict import in_order
 from appliance.plan.make import plan
-from appliance.plan.verdict import in_order
+from appliance.plan.osd import machine
 from appliance.rehearsal import fleet
 from appliance.rehearsal.faults import FOREIGN
 from appliance.rehearsal.fleet import ARM_STORAGE, EPYC, EPYC_HDD
@@ -65,13 +65,13 @@ def test_the_plan_is_the_same_as_of_each_alone(facts: Any, groups: Any, monkeypa
     )
     together = plan(site, PROFILES, scene.observed, None)
     with monkeypatch.context() as alone:
-        alone.setattr(disks_module, "looks", lambda _disks, _claimed: None)
+        alone.setattr(system, "looks", lambda _disks, _claimed: None)
         assert plan(site, PROFILES, scene.observed, None) == together
 
 
 def planned_alone(site: Site, seen: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[Plan, int]:
     """The plan, and of how many machines the OSDs were planned without a pattern."""
-    count, real = 0, osd_module._Machine
+    count, real = 0, machine._Machine
 
     def counted(*facts: Any) -> Any:
         nonlocal count
@@ -79,7 +79,7 @@ def planned_alone(site: Site, seen: Any, monkeypatch: pytest.MonkeyPatch) -> tup
         return real(*facts)
 
     with monkeypatch.context() as watched:
-        watched.setattr(osd_module, "_Machine", counted)
+        watched.setattr(machine, "_Machine", counted)
         return plan(site, PROFILES, seen, None), count
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from agent.wire import Nic
 from appliance.model.network import Carrier, Plane
-from appliance.plan.network import nic_names
-from appliance.plan.nicroles import backbone_choices, backbone_ports, nic_roles, ordered_ports
+from appliance.plan.network.nicroles import backbone_choices, backbone_ports, nic_roles, ordered_ports
+from appliance.plan.network.ports import nic_names
 from hwprofiles.profile import NicRole, NicRoleName
 from tests.unit.plan.wires import PROFILES, candidate, mac, network, ports, site
 

@@ -13,8 +13,8 @@ from appliance.model.ceph import CephSpec, DeviceFilter, DriveGroup, FilterLogic
 from appliance.model.place import Place
 from appliance.model.plan import Allocation
 from appliance.plan.candidate import Candidate
-from appliance.plan.disks import claims
-from appliance.plan.osd import OsdPlan, plan_osds
+from appliance.plan.disks.system import claims
+from appliance.plan.osd.machine import OsdPlan, plan_osds
 from hwprofiles.profile import Bytes, DiskRole, DiskRoleName, DiskSelector, Profile
 from hwprofiles.values import show_size
 

@@ -13,8 +13,8 @@ from appliance.model.network import Network, Plane
 from appliance.model.place import Place, Rack
 from appliance.model.site import ExpectedCount, Site
 from appliance.plan.candidate import Candidate
-from appliance.plan.clusters import ceph_members, plan_clusters
-from appliance.plan.services import place_services
+from appliance.plan.ceph.services import place_services
+from appliance.plan.placement.clusters import ceph_members, plan_clusters
 from tests.conftest import Golden
 from tests.unit.plan.floor import ARM, EPYC, PI, entries, machine, machines, racks, site
 

@@ -13,8 +13,8 @@ from appliance.model.machine import Phase, Policy, Trouble, TroubleKind
 from appliance.model.observed import ObservedMachine
 from appliance.model.plan import Allocation, DiskFate, Plan, StepKind, WaitReason
 from appliance.model.site import Site
-from appliance.plan.diff import LineKind, lines, render, summary
-from appliance.plan.layout import partition_guids
+from appliance.plan.diff.text import LineKind, lines, render, summary
+from appliance.plan.disks.layout import partition_guids
 from hwprofiles.profile import (
     DiskRole,
     DiskRoleName,

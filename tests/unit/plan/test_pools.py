@@ -9,10 +9,10 @@ import pytest
 from appliance.model.ceph import Erasure, PoolSpec, Spread
 from appliance.model.place import Level, Place, Rack
 from appliance.model.plan import WaitReason
-from appliance.plan.crushdomains import even, findable, healable, usable
-from appliance.plan.crushspread import by_number
-from appliance.plan.pgcount import nearest_power
-from appliance.plan.pools import PoolPlan
+from appliance.plan.ceph.pgcount import nearest_power
+from appliance.plan.ceph.pools import PoolPlan
+from appliance.plan.crush.domains import even, findable, healable, usable
+from appliance.plan.crush.spread import by_number
 from tests.conftest import Golden
 from tests.oracle.crush import Oracle
 from tests.oracle.yard import BLOCK, FILES, OBJECTS, HostSpec, Yard, rows, show, yard

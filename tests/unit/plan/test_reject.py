@@ -7,7 +7,16 @@ from dataclasses import replace
 import pytest
 
 from agent.wire import Content, Disk, Partition, Signature, Smart
-from appliance.plan.reject import NOUNS, SMALLEST, TEXTS, Finding, carries, content_findings, device_findings, explain
+from appliance.plan.disks.reject import (
+    NOUNS,
+    SMALLEST,
+    TEXTS,
+    Finding,
+    carries,
+    content_findings,
+    device_findings,
+    explain,
+)
 
 GOOD = Disk(
     path="/dev/sda",

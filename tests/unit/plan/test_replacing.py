@@ -18,8 +18,8 @@ from appliance.model.ceph import CephLayout, DeviceFilter, DriveGroup, OsdLayout
 from appliance.model.observed import Observed, Replacement
 from appliance.model.plan import DiskChoice, DiskFate, Plan, WaitReason
 from appliance.model.site import EraseGrant
-from appliance.plan.cephsteps import hosts, written_keys
-from appliance.plan.diff import render
+from appliance.plan.ceph.steps import hosts, written_keys
+from appliance.plan.diff.text import render
 from appliance.plan.lint import ERROR, lint
 from appliance.plan.stale import changed_facts
 from appliance.rehearsal import fleet

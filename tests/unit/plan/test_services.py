@@ -10,7 +10,7 @@ from appliance.model.ceph import CephSpec, Service, ServiceLayout
 from appliance.model.place import Place, Rack
 from appliance.model.plan import Wait, WaitReason
 from appliance.plan.candidate import Candidate
-from appliance.plan.services import Services, monitors_wanted, place_services, stretch_sites
+from appliance.plan.ceph.services import Services, monitors_wanted, place_services, stretch_sites
 from tests.unit.plan.floor import GIB, PI, machine, machines, racks, site
 
 ALL = frozenset(Service)

@@ -11,7 +11,7 @@ import pytest
 from appliance.model.observed import Observed
 from appliance.model.plan import Desired, DiskFate, Plan, StepKind
 from appliance.model.site import Site
-from appliance.plan.diff import render
+from appliance.plan.diff.text import render
 from appliance.plan.facts import same_layout
 from appliance.plan.lint import ERROR, lint
 from appliance.plan.make import plan

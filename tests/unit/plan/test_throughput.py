@@ -11,10 +11,10 @@ from agent.wire import Nic
 from appliance.kinds.ceph.rates import DISKS, EXPECTED, MB
 from appliance.model.ceph import CephSpec, Erasure, Throughput
 from appliance.model.network import Carrier, Network, Plane
-from appliance.plan.capacity import capacity
-from appliance.plan.crush import tree
-from appliance.plan.portspeed import MEGABIT, storage_networks, storage_rate
-from appliance.plan.throughput import at_block, throughput
+from appliance.plan.ceph.capacity import capacity
+from appliance.plan.ceph.portspeed import MEGABIT, storage_networks, storage_rate
+from appliance.plan.ceph.throughput import at_block, throughput
+from appliance.plan.crush.crushmap import tree
 from hwprofiles.profile import NicRole, NicRoleName, Profile
 from tests.oracle.yard import BLOCK, OBJECTS, TB, HostSpec, Yard, candidate, rows, yard
 

@@ -15,10 +15,10 @@ from appliance.model.observed import ObservedMachine
 from appliance.model.place import Place
 from appliance.model.plan import Allocation, Wait
 from appliance.model.site import ProvisioningNetwork, Site
-from appliance.plan.addresses import Ladder
-from appliance.plan.backbone import plan_backbone
 from appliance.plan.candidate import Candidate
-from appliance.plan.network import nic_names
+from appliance.plan.network.addresses import Ladder
+from appliance.plan.network.backbone import plan_backbone
+from appliance.plan.network.ports import nic_names
 from hwprofiles.loader import load_profiles
 from hwprofiles.profile import Profile
 

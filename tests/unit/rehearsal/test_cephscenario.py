@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from appliance.plan.budget import budget
+from appliance.plan.osd.budget import budget
 from appliance.rehearsal.cephscenario import (
     ENCRYPTED,
     MEMORY,

@@ -12,7 +12,7 @@ from appliance.model.identity import of_inventory
 from appliance.model.machine import Phase, Policy
 from appliance.model.observed import Observed
 from appliance.model.place import Level
-from appliance.plan.content import is_ours
+from appliance.plan.disks.content import is_ours
 from appliance.plan.make import plan
 from appliance.rehearsal.faults import Fault, apply
 from appliance.rehearsal.fleet import accepted, fleet, machine, machine_id, observed

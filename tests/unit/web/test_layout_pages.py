@@ -15,8 +15,8 @@ from appliance.cli import flow
 from appliance.model.plan import Plan
 from appliance.operations import sessions, sites
 from appliance.operations.context import SYSTEM, Appliance, Role
-from appliance.plan import crush
-from appliance.plan.diff import render
+from appliance.plan.crush import crushmap
+from appliance.plan.diff.text import render
 from appliance.store import plans as table
 from appliance.store.plans import PlanState
 from tests.unit.plan.conftest import Workshop
@@ -106,7 +106,7 @@ def test_the_crush_map(app: Appliance, person: Callable[[str], Person], browser:
     hash_ = keep(app, scene)
     found = viewer.get(f"/api/v1/plans/{hash_}/crush").json
     assert found["hash"] == hash_
-    assert found["text"] == crush.text(scene.plan.desired.ceph)
+    assert found["text"] == crushmap.text(scene.plan.desired.ceph)
     assert f'href="/plans/{hash_}/crush.txt"' in page(browser, f"/plans/{hash_}/layout")
     text = browser.get(f"/plans/{hash_}/crush.txt", base_url="https://10.20.0.1:8443")
     assert (text.mimetype, text.text) == ("text/plain", found["text"])

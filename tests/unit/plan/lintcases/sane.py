@@ -45,7 +45,7 @@ from appliance.model.observed import Observed, ObservedMachine
 from appliance.model.place import Level, Place, Rack
 from appliance.model.plan import Allocation, Desired, LintFinding, NodeLayout, Plan, Wait, WaitReason
 from appliance.model.site import ProvisioningNetwork, Site
-from appliance.plan.layout import partition_guids
+from appliance.plan.disks.layout import partition_guids
 from appliance.plan.lint import ERROR, lint
 
 HOSTS = range(1, 9)
