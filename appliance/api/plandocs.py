@@ -12,6 +12,7 @@ from appliance.model.plan import Desired, DiskChoice, LintFinding, Wait
 from appliance.operations.layouts import Explanation
 from appliance.operations.plans import PlanView, StepView
 from appliance.operations.timeline import Timeline
+from appliance.store.plans import PlanSummary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +58,32 @@ class PlanDocument:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlanSummaryDocument:
+    """A plan in numbers: its steps and waits, the disks that it erases and assigns, and what lint found. The rest as in
+    the plan itself."""
+
+    hash: str
+    parent: str
+    state: str
+    changes: bool
+    relaid: bool
+    steps: int
+    waits: int
+    erased: int
+    assigned: int
+    errors: int
+    warnings: int
+    made: str | None
+    made_by: str
+    accepted: str | None
+    accepted_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanList:
     """A page of plans, the newest first."""
 
-    plans: tuple[PlanDocument, ...]
+    plans: tuple[PlanSummaryDocument, ...]
     next: str
 
 
@@ -188,6 +211,28 @@ def plan_document(view: PlanView) -> PlanDocument:
         made_by=view.made_by,
         accepted=instant(view.accepted),
         accepted_by=view.accepted_by,
+    )
+
+
+def plan_summary(found: PlanSummary) -> PlanSummaryDocument:
+    """A plan in a list."""
+    counts = found.counts
+    return PlanSummaryDocument(
+        hash=found.hash,
+        parent=found.parent,
+        state=found.state.value,
+        changes=counts.changes,
+        relaid=counts.relaid,
+        steps=counts.steps,
+        waits=counts.waits,
+        erased=counts.erased,
+        assigned=counts.assigned,
+        errors=counts.errors,
+        warnings=counts.warnings,
+        made=instant(found.made),
+        made_by=found.made_by,
+        accepted=instant(found.accepted),
+        accepted_by=found.accepted_by,
     )
 
 

@@ -17,6 +17,7 @@ from appliance.api.plandocs import (
     What,
     explain_document,
     plan_document,
+    plan_summary,
     timeline_document,
 )
 from appliance.api.route import Api, Reply, appliance, asking
@@ -44,10 +45,10 @@ def make_plan(body: Nothing) -> Reply[PlanDocument]:
 
 @api.route_for("GET", "/plans", errors=(401, 403, 422))
 def list_plans(query: Page) -> PlanList:
-    """Plans, the newest first."""
+    """Plans in numbers, the newest first."""
     wanted = min(NEWEST, position(query) + size(query) + 1)
     found, following = paged(plans.list_plans(appliance(), asking(), wanted), query)
-    return PlanList(plans=tuple(map(plan_document, found)), next=following)
+    return PlanList(plans=tuple(map(plan_summary, found)), next=following)
 
 
 @api.route_for("GET", "/plans/<hash_>", errors=(401, 403, 404))

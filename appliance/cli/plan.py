@@ -46,8 +46,11 @@ def list_plans(client: Client, form: str) -> None:
     if form == "json":
         print_json({"plans": items})
         return
-    rows = [(i["hash"][:12], i["state"], i["made"] or "", i["made_by"], f"{len(i['steps'])}") for i in items]
-    print_table(("plan", "state", "made", "by", "steps"), rows)
+    numbers = ("steps", "erased", "assigned", "waits", "errors")
+    rows = [
+        (i["hash"][:12], i["state"], i["made"] or "", i["made_by"], *(f"{i[name]}" for name in numbers)) for i in items
+    ]
+    print_table(("plan", "state", "made", "by", *numbers), rows)
 
 
 @plan.command("layout")

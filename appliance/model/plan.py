@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -220,3 +222,37 @@ class LintFinding:
     severity: str
     about: str
     text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanCounts:
+    """A plan in numbers, for lists: steps, waits, disks that it erases and assigns, findings of lint by severity.
+    ``changes`` as in `Plan`."""
+
+    steps: int
+    waits: int
+    erased: int
+    assigned: int
+    errors: int
+    warnings: int
+    changes: bool
+
+    @property
+    def relaid(self) -> bool:
+        """It is only another layout: no step does anything."""
+        return self.changes and not self.steps
+
+
+def count(plan: Plan, lint: Sequence[LintFinding]) -> PlanCounts:
+    """The numbers of a plan and of what lint found in it."""
+    fates = Counter(disk.fate for disk in plan.disks)
+    severities = Counter(finding.severity for finding in lint)
+    return PlanCounts(
+        steps=len(plan.steps),
+        waits=len(plan.waits),
+        erased=fates[DiskFate.ERASE],
+        assigned=fates[DiskFate.ASSIGN],
+        errors=severities["error"],
+        warnings=severities["warning"],
+        changes=plan.changes,
+    )

@@ -39,7 +39,7 @@ from appliance.store import allocations, artefacts, cephstates, events, machines
 from appliance.store.artefacts import ArtefactKind
 from appliance.store.events import Happening
 from appliance.store.permits import PermitState
-from appliance.store.plans import PlanRow, PlanState
+from appliance.store.plans import PlanRow, PlanState, PlanSummary
 from appliance.store.steps import StepRow, StepState
 
 log = logging.getLogger(__name__)
@@ -135,11 +135,11 @@ def show_plan(app: Appliance, actor: Actor, hash_: str) -> PlanView:
         return _view(connection, find_plan(connection, hash_))
 
 
-def list_plans(app: Appliance, actor: Actor, limit: int = 50) -> tuple[PlanView, ...]:
-    """The newest plans first."""
+def list_plans(app: Appliance, actor: Actor, limit: int = 50) -> tuple[PlanSummary, ...]:
+    """The newest plans first, in numbers."""
     actor.require(Role.VIEWER, "look at plans")
     with app.store.read() as connection:
-        return tuple(_view(connection, row) for row in plans.newest(connection, limit))
+        return plans.newest(connection, limit)
 
 
 def apply_plan(app: Appliance, actor: Actor, hash_: str) -> PlanView:
@@ -310,7 +310,7 @@ def find_plan(connection: Connection, hash_: str) -> PlanRow:
         newest = plans.newest(connection, 1)
         if not newest:
             raise NotFound("no plan was made yet: rackseed plan")
-        return newest[0]
+        wanted = newest[0].hash
     found = plans.find(connection, wanted) if len(wanted) >= SHORTEST else ()
     if len(found) > 1:
         raise NotFound(f"{hash_} is the beginning of several plans: give more letters")

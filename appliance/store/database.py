@@ -20,7 +20,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, t
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
-REVISION = "0005"
+REVISION = "0006"
 """The migration that this code needs; a test holds it equal to Alembic's head."""
 
 BUSY_SECONDS = 20.0

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 
 from sqlalchemy import Connection, RowMapping, select, update
 
 from agent.wire import from_data
-from appliance.model.plan import LintFinding, Plan
+from appliance.model.plan import LintFinding, Plan, PlanCounts, count
 from appliance.store import rows, schema
 
 _table = schema.plan
@@ -42,6 +42,20 @@ class PlanRow:
         return self.plan.hash
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanSummary:
+    """A plan as a list shows it, read without its document. Fields as in `PlanRow`."""
+
+    hash: str
+    parent: str
+    counts: PlanCounts
+    state: PlanState
+    made_by: str
+    made: float
+    accepted_by: str
+    accepted: float | None
+
+
 def put_draft(
     connection: Connection, plan: Plan, *, lint: tuple[LintFinding, ...], diff: str, made_by: str, made: float
 ) -> None:
@@ -55,6 +69,7 @@ def put_draft(
         parent=plan.parent,
         state=PlanState.DRAFT,
         document=document,
+        counts=rows.dump(count(plan, lint)),
         diff=diff,
         made_by=made_by,
         made=made,
@@ -93,10 +108,11 @@ def in_state(connection: Connection, state: PlanState) -> tuple[str, ...]:
     return tuple(connection.execute(query).scalars())
 
 
-def newest(connection: Connection, limit: int) -> tuple[PlanRow, ...]:
+def newest(connection: Connection, limit: int) -> tuple[PlanSummary, ...]:
     """The newest plans first."""
-    query = select(_table).order_by(_table.c.made.desc(), _table.c.hash).limit(limit)
-    return tuple(_row(row) for row in connection.execute(query).mappings())
+    wanted = [_table.c[field.name] for field in fields(PlanSummary)]
+    query = select(*wanted).order_by(_table.c.made.desc(), _table.c.hash).limit(limit)
+    return tuple(_summary(row) for row in connection.execute(query).mappings())
 
 
 def accept(connection: Connection, hash_: str, *, by: str, at: float) -> None:
@@ -111,6 +127,13 @@ def accept(connection: Connection, hash_: str, *, by: str, at: float) -> None:
 def set_state(connection: Connection, hash_: str, state: PlanState) -> None:
     """Mark what became of it."""
     connection.execute(update(_table).where(_table.c.hash == hash_).values(state=state))
+
+
+def _summary(row: RowMapping) -> PlanSummary:
+    values = dict(row)
+    return PlanSummary(
+        **values | {"counts": from_data(PlanCounts, rows.load(row["counts"])), "state": PlanState(row["state"])}
+    )
 
 
 def _row(row: RowMapping) -> PlanRow:

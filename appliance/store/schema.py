@@ -138,6 +138,7 @@ plan = Table(
     Column("parent", String(64), nullable=False),
     Column("state", String(16), nullable=False),  # draft, accepted, done, failed, superseded
     Column("document", Text, nullable=False),
+    Column("counts", Text, nullable=False, server_default="{}"),  # of the document, which may be megabytes
     Column("diff", Text, nullable=False),
     Column("made_by", String(64), nullable=False),
     Column("made", Float, nullable=False),

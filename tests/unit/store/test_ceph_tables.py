@@ -17,6 +17,7 @@ from appliance.model.measured import Flow, Measured
 from appliance.store import cephstates, machines, measurements, migrate, orders, secrets
 from appliance.store.database import REVISION, Store
 from appliance.store.orders import OrderRow, OrderState
+from tests.unit.store.older import older
 
 
 @pytest.fixture
@@ -105,22 +106,12 @@ def test_questions_are_found_and_withdrawn_whoever_was_asked(store: Store) -> No
 
 def test_a_database_from_before_ceph_is_brought_up_to_date_with_its_orders(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'old.db'}"
-    store = Store(Store.open(url).engine)
-    with store.write() as connection:
-        connection.execute(text("DROP TABLE ceph_measurement"))
-        connection.execute(text("DROP TABLE ceph_state"))
-        connection.execute(text("DROP TABLE replacement"))
-        connection.execute(text("DROP TABLE osd_removal"))
-        connection.execute(text("DROP INDEX ix_order_step"))
-        connection.execute(text('ALTER TABLE "order" DROP COLUMN answers'))
-        connection.execute(text("ALTER TABLE step DROP COLUMN memo"))
-        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    with older(url, "0001") as connection:
         machine = machines.add(connection, at=0.0)
         values = "'i', :m, 'p', 's', 1, 'n', 'install', '', '', 'done', '', 1.0, '', 0.0, 0.0"
         columns = "id, machine, plan, step, fence, nonce, kind, payload, signature, state, stage, fraction, message"
         query = f'INSERT INTO "order" ({columns}, created, updated) VALUES ({values})'  # noqa: S608 - constants
         connection.execute(text(query), {"m": machine})
-    store.close()
     again = Store.open(url)
     with again.read() as connection:
         kept = orders.get(connection, "i")

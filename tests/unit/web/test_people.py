@@ -134,7 +134,12 @@ def test_site_and_plan(person: Callable[[str], Person], ready: str) -> None:
     assert operator.post("/api/v1/plans").json["hash"] == plan["hash"]
     assert operator.get(f"/api/v1/plans/{plan['hash'][:12]}").json["hash"] == plan["hash"]
     assert {wait["about"] for wait in plan["waits"]} >= {"n2"}
-    assert operator.get("/api/v1/plans").json["plans"][0]["hash"] == plan["hash"]
+    listed = operator.get("/api/v1/plans").json["plans"][0]
+    assert listed["hash"] == plan["hash"]
+    assert {name: listed[name] for name in ("steps", "waits")} == {name: len(plan[name]) for name in ("steps", "waits")}
+    assert listed["assigned"] == sum(disk["fate"] == "assign" for disk in plan["disks"])
+    assert listed["erased"] == sum(disk["fate"] == "erase" for disk in plan["disks"])
+    assert listed["warnings"] == sum(finding["severity"] == "warning" for finding in plan["lint"])
     assert operator.post("/api/v1/plans/ffffffffffff/apply").status_code == 404
 
 
