@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, delete, func, insert, select, update
 
 from appliance.store import rows, schema
 
@@ -105,6 +105,22 @@ def in_order(found: Iterable[EventRow]) -> tuple[EventRow, ...]:
 def last_seq(connection: Connection) -> int:
     """The newest sequence number, 0 when nothing happened yet."""
     return int(connection.execute(select(func.max(schema.event.c.seq))).scalar() or 0)
+
+
+def old(connection: Connection, kinds: Iterable[str], *, before: float, keep: int, limit: int) -> tuple[int, ...]:
+    """Events of these kinds that are older than ``before``, but for the ``keep`` newest of them of each machine."""
+    table = schema.event
+    age = func.row_number().over(partition_by=table.c.machine, order_by=table.c.seq.desc()).label("age")
+    ranked = select(table.c.seq, table.c.at, age).where(table.c.kind.in_([str(kind) for kind in kinds])).subquery()
+    query = select(ranked.c.seq).where(ranked.c.age > keep, ranked.c.at < before).limit(limit)
+    return tuple(connection.execute(query).scalars())
+
+
+def remove(connection: Connection, found: Iterable[int]) -> None:
+    """Remove events by their sequence numbers."""
+    connection.execute(
+        delete(schema.event).where(schema.event.c.seq == bindparam("its")), [{"its": seq} for seq in found]
+    )
 
 
 def move(connection: Connection, source: str, target: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from enum import StrEnum
 
-from sqlalchemy import Connection, RowMapping, select, update
+from sqlalchemy import Connection, RowMapping, delete, select, update
 
 from agent.wire import from_data
 from appliance.model.plan import LintFinding, Plan, PlanCounts, count
@@ -127,6 +127,14 @@ def accept(connection: Connection, hash_: str, *, by: str, at: float) -> None:
 def set_state(connection: Connection, hash_: str, state: PlanState) -> None:
     """Mark what became of it."""
     connection.execute(update(_table).where(_table.c.hash == hash_).values(state=state))
+
+
+def remove_drafts(connection: Connection, *, before: float) -> int:
+    """Remove plans that were never accepted and are older than ``before``, but for the newest; returns how many."""
+    newest = select(_table.c.hash).order_by(_table.c.made.desc(), _table.c.hash).limit(1).scalar_subquery()
+    never = (_table.c.state == PlanState.DRAFT) & _table.c.accepted.is_(None)
+    query = delete(_table).where(never, _table.c.made < before, _table.c.hash != newest)
+    return connection.execute(query).rowcount
 
 
 def _summary(row: RowMapping) -> PlanSummary:

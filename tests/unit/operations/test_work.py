@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from appliance.engine import engine as module
-from appliance.operations import deadlines, plans, sites
+from appliance.operations import deadlines, housekeeping, plans, sites
 from appliance.operations.context import Appliance
 from appliance.operations.work import run_worker
 from appliance.store.database import StoreUnavailable
@@ -26,12 +26,17 @@ def wait(condition: Callable[[], bool]) -> None:
 def test_it_works_until_it_is_stopped(app: Appliance, monkeypatch: pytest.MonkeyPatch) -> None:
     checked: list[str] = []
     looked: list[str] = []
+    tidied: list[str] = []
     real = module.Engine.run_one
 
     def check(_: Appliance) -> int:
         checked.append(threading.current_thread().name)
         if len(checked) == 1:
             raise StoreUnavailable("the disk is full")
+        return 0
+
+    def tidy(_: Appliance) -> int:
+        tidied.append("")
         return 0
 
     def run_one(engine: module.Engine) -> bool:
@@ -42,6 +47,7 @@ def test_it_works_until_it_is_stopped(app: Appliance, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(deadlines, "check", check)
     monkeypatch.setattr(module.Engine, "run_one", run_one)
+    monkeypatch.setattr(housekeeping, "tidy", tidy)
     monkeypatch.setattr(module, "RECOVERY_SECONDS", 0.01)
     monkeypatch.setattr(module, "IDLE_SECONDS", 0.01)
     monkeypatch.setattr("appliance.operations.work.DEADLINE_SECONDS", 0.01)
@@ -55,3 +61,4 @@ def test_it_works_until_it_is_stopped(app: Appliance, monkeypatch: pytest.Monkey
     thread.join(timeout=10)
     assert not thread.is_alive()
     assert set(checked) == {"deadlines"}
+    assert len(tidied) == 1, "once an hour"
