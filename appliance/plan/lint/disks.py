@@ -46,10 +46,10 @@ def disk_not_unique(scene: Scene) -> Findings:
 def unnamed_erasure(scene: Scene) -> Findings:
     """Every disk that a step writes is in the list that people read, as erased."""
     listed_disks = {(c.machine, c.serial, c.wwn, c.size) for c in scene.plan.disks if c.fate is DiskFate.ERASE}
+    erased = {scene.identity(choice.machine, choice) for choice in scene.erased}
     for who, (key, name) in scene.formed.items():
         disks = scene.inventoried.get(who, ())
-        known = any((c.machine, scene.key(c.serial), c.wwn.lower(), c.size) == who for c in scene.erased)
-        if not known and not (disks and all(scene.of_ceph(disk) for disk in disks)):
+        if who not in erased and not (disks and all(scene.of_ceph(disk) for disk in disks)):
             yield name, f"{key} writes a disk that the plan does not list as erased"
     for step in scene.installs:
         disk = step.install.disk if step.install else None
