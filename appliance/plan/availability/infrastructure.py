@@ -10,7 +10,7 @@ from appliance.model.cluster import ClusterLayout
 from appliance.model.network import Plane
 from appliance.model.plan import Desired, NodeLayout
 from appliance.model.site import Site
-from appliance.plan.availability.paths import Paths, Wiring, plugged
+from appliance.plan.availability.paths import Paths, Wiring, cables_of, plugged
 from appliance.plan.candidate import Candidate
 from appliance.plan.naming import listed, ordered, plural
 from appliance.plan.order import natural
@@ -49,9 +49,10 @@ class Infrastructure:
     def __post_init__(self) -> None:
         planes = {network.name: network.plane for network in self.site.networks} | {PROVISIONING: Plane.PROVISIONING}
         required, provisioning = self._required(), self._needed_provisioning()
+        cables = cables_of(self.desired.backbone)
         for node in self.serving:
             candidate = self.candidates.get(node.machine)
-            ends = plugged(node.machine, candidate.inventory if candidate else None, self.desired.backbone)
+            ends = plugged(candidate.inventory if candidate else None, cables.get(node.machine, {}))
             wiring = Wiring(node.network, ends)
             self.wiring[node.machine] = wiring
             self.planned[node.machine] = networks = wiring.by_network()

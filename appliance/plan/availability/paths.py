@@ -77,16 +77,24 @@ class Wiring:
         return Paths.SWITCH if len(known) == len(ends) else Paths.UNKNOWN
 
 
-def plugged(who: str, inventory: Inventory | None, backbone: BackboneLayout | None) -> dict[str, frozenset[str]]:
-    """What the ports of one machine are plugged into: planned cables to other machines, else the switches they hear."""
+def plugged(inventory: Inventory | None, cables: Mapping[str, str]) -> dict[str, frozenset[str]]:
+    """What the ports of one machine are plugged into: planned ``cables`` to other machines, else the switches they hear."""
     ends: dict[str, set[str]] = {}
     for nic in inventory.nics if inventory else ():
         for neighbour in nic.neighbours:
             name = neighbour.system.casefold() or neighbour.chassis.casefold()
             if name:
                 ends.setdefault(nic.mac, set()).add(name)
+    return {mac: frozenset(found) for mac, found in ends.items()} | {
+        mac: frozenset((to,)) for mac, to in cables.items()
+    }
+
+
+def cables_of(backbone: BackboneLayout | None) -> dict[str, dict[str, str]]:
+    """Machine → MAC of its port → the machine at the other end of the planned cable."""
+    table: dict[str, dict[str, str]] = {}
     for cable in backbone.cables if backbone else ():
         for mine, mac, other in ((cable.a, cable.a_mac, cable.b), (cable.b, cable.b_mac, cable.a)):
-            if mine == who and mac:
-                ends[mac] = {other}
-    return {mac: frozenset(found) for mac, found in ends.items()}
+            if mac:
+                table.setdefault(mine, {})[mac] = other
+    return table

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
@@ -64,6 +64,35 @@ class _Routes:
 
 UNROUTED = _Routes()
 
+_Port = tuple[str, str, bool]
+"""Its pinned name, its role, and whether the backbone routes on it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where an address of a network goes. ``key`` is its name among the machine's addresses."""
+
+    network: str
+    plane: Plane
+    interface: str
+    key: str
+    suffix: str
+    gateway: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pattern:
+    """What machines have in common whose ports are alike. ``users`` are ``user`` and MTU of each port, in order, ``boot``
+    is the interface with the address that they booted from."""
+
+    users: tuple[tuple[str, int], ...]
+    bonds: tuple[BondLayout, ...]
+    vlans: tuple[VlanLayout, ...]
+    bridges: tuple[BridgeLayout, ...]
+    boot: str
+    places: tuple[_Place, ...]
+    missing: tuple[str, ...]
+
 
 class Wiring:
     """What is the same for all machines of a site, prepared once."""
@@ -81,6 +110,7 @@ class Wiring:
         self.prefix = f"/{site.provisioning.cidr.prefixlen}"
         self.choices = backbone_choices(site)
         self.routing = backbone.routing if backbone is not None else Routing.NONE
+        self.patterns: dict[tuple[tuple[_Port, ...], frozenset[Plane], bool], _Pattern] = {}
         self.members: frozenset[str] = frozenset()
         self.cabled: dict[str, set[str]] = {}
         self.loopbacks: IPv4Network | None = None
@@ -106,18 +136,54 @@ class Wiring:
         """Everything about one machine's network. What can't be planned is in ``missing``."""
         names = dict(candidate.given.nics)
         roles = nic_roles(candidate)
-        carriers = self._carriers(candidate.id, roles, names)
-        if PROVISIONING not in carriers.by_role:
-            ports = tuple(PortLayout(mac=mac, name=names[mac], role=role) for mac, role in roles.items())
-            return HostNetwork(ports=ports, missing=("its agent reported no port that it can boot from",))
-        networks = [network for network in self.networks if network.plane in candidate.planes]
-        carriers.place(networks, self._proxmox(candidate.given.cluster))
-        bases = carriers.bases.values()
-        missing = carriers.missing
-        addresses = self._addresses(candidate, carriers)
+        if PROVISIONING not in roles.values():
+            bare = tuple(PortLayout(mac=mac, name=names[mac], role=role) for mac, role in roles.items())
+            return HostNetwork(ports=bare, missing=("its agent reported no port that it can boot from",))
+        pattern = self._pattern(candidate, self._ports(candidate.id, roles, names))
+        missing = list(pattern.missing)
+        addresses = self._addresses(candidate, pattern, missing)
         routes = self._routes(candidate, missing)
         return HostNetwork(
-            ports=_ports(roles, names, carriers),
+            ports=tuple(
+                PortLayout(mac=mac, name=names[mac], role=role, user=user, mtu=mtu)
+                for (mac, role), (user, mtu) in zip(roles.items(), pattern.users, strict=True)
+            ),
+            bonds=pattern.bonds,
+            vlans=pattern.vlans,
+            bridges=pattern.bridges,
+            addresses=addresses,
+            loopback4=routes.loopback4,
+            loopback6=routes.loopback6,
+            router_id=routes.router_id,
+            net=routes.net,
+            asn=routes.asn,
+            missing=tuple(missing),
+        )
+
+    def _ports(self, who: str, roles: Mapping[str, str], names: Mapping[str, str]) -> tuple[_Port, ...]:
+        routed: set[str] = set()
+        if who in self.members:
+            routed = {*backbone_ports(self.choices, roles), *self.cabled.get(who, ())}
+        return tuple((names[mac], role, mac in routed and role != PROVISIONING) for mac, role in roles.items())
+
+    def _pattern(self, candidate: Candidate, ports: tuple[_Port, ...]) -> _Pattern:
+        """Machines whose ports have the same names and roles, and which are in the same planes, get the same answer, made
+        once."""
+        proxmox = self._proxmox(candidate.given.cluster)
+        key = ports, candidate.planes, proxmox
+        found = self.patterns.get(key)
+        if found is None:
+            networks = [network for network in self.networks if network.plane in candidate.planes]
+            carriers = _carriers(ports)
+            carriers.place(networks, proxmox)
+            found = self.patterns[key] = self._lay_out(ports, carriers)
+        return found
+
+    def _lay_out(self, ports: tuple[_Port, ...], carriers: Carriers) -> _Pattern:
+        bases = carriers.bases.values()
+        boot = carriers.bases[carriers.boot]
+        return _Pattern(
+            users=_users(ports, carriers),
             bonds=tuple(
                 BondLayout(name=base.name, ports=base.ports, mode=LACP, lacp_rate="fast", mtu=base.mtu)
                 for base in bases
@@ -131,28 +197,23 @@ class Wiring:
             bridges=tuple(
                 BridgeLayout(name=base.bridge, port=base.name, mtu=base.bridge_mtu) for base in bases if base.bridge
             ),
-            addresses=addresses,
-            loopback4=routes.loopback4,
-            loopback6=routes.loopback6,
-            router_id=routes.router_id,
-            net=routes.net,
-            asn=routes.asn,
-            missing=tuple(missing),
+            boot=boot.bridge or boot.name,
+            places=tuple(
+                _Place(
+                    network=network.name,
+                    plane=network.plane,
+                    interface=_interface(network, base),
+                    key=family.key,
+                    suffix=family.prefix if base is not None else family.single,
+                    gateway=family.gateway if base is not None else "",
+                )
+                for network in self.networks
+                if network.name in carriers.placed
+                for base in (carriers.placed[network.name],)
+                for family in self.families[network.name]
+            ),
+            missing=tuple(carriers.missing),
         )
-
-    def _carriers(self, who: str, roles: Mapping[str, str], names: Mapping[str, str]) -> Carriers:
-        routed: set[str] = set()
-        if who in self.members:
-            routed = {*backbone_ports(self.choices, roles), *self.cabled.get(who, ())}
-        by_role: dict[str, list[str]] = {}
-        links = []
-        for mac, role in roles.items():
-            if mac in routed and role != PROVISIONING:
-                links.append(mac)
-            elif role:
-                by_role.setdefault(role, []).append(names[mac])
-        used = frozenset(roles[mac] for mac in links) - by_role.keys()
-        return Carriers(by_role=by_role, routed=tuple(names[mac] for mac in links), routed_roles=used)
 
     def _proxmox(self, cluster: str) -> bool:
         """Whether a planned cluster (``pve1``, or ``pve1-2`` where it was split) is one of Proxmox."""
@@ -161,37 +222,32 @@ class Wiring:
             for spec in self.site.clusters
         )
 
-    def _addresses(self, candidate: Candidate, carriers: Carriers) -> tuple[AddressLayout, ...]:
+    def _addresses(self, candidate: Candidate, pattern: _Pattern, missing: list[str]) -> tuple[AddressLayout, ...]:
         """The provisioning network's first, then in the order of planes."""
-        boot = carriers.bases[carriers.boot]
         found = [
             AddressLayout(
                 network=BOOT_NETWORK,
                 plane=Plane.PROVISIONING,
-                interface=boot.bridge or boot.name,
+                interface=pattern.boot,
                 address=candidate.given.address + self.prefix if candidate.given.address else "",
                 gateway=self.gateway if candidate.given.address else "",
             )
         ]
         given = dict(candidate.given.addresses)
-        for network in self.networks:
-            if network.name not in carriers.placed:
+        for place in pattern.places:
+            address = given.get(place.key, "")
+            if not address:
+                missing.append(f"it has no address in network '{place.network}' yet")
                 continue
-            base = carriers.placed[network.name]
-            for family in self.families[network.name]:
-                address = given.get(family.key, "")
-                if not address:
-                    carriers.missing.append(f"it has no address in network '{network.name}' yet")
-                    continue
-                found.append(
-                    AddressLayout(
-                        network=network.name,
-                        plane=network.plane,
-                        interface=_interface(network, base),
-                        address=address + (family.prefix if base is not None else family.single),
-                        gateway=family.gateway if base is not None else "",
-                    )
+            found.append(
+                AddressLayout(
+                    network=place.network,
+                    plane=place.plane,
+                    interface=place.interface,
+                    address=address + place.suffix,
+                    gateway=place.gateway,
                 )
+            )
         return tuple(found)
 
     def _routes(self, candidate: Candidate, missing: list[str]) -> _Routes:
@@ -245,17 +301,25 @@ def _families(network: Network) -> Iterator[_Family]:
         yield _Family(key=network.name + IPV6, prefix=f"/{network.cidr6.prefixlen}", single="/128", gateway=router)
 
 
-def _ports(roles: Mapping[str, str], names: Mapping[str, str], carriers: Carriers) -> tuple[PortLayout, ...]:
+def _carriers(ports: Iterable[_Port]) -> Carriers:
+    by_role: dict[str, list[str]] = {}
+    links = []
+    for name, role, routed in ports:
+        if routed:
+            links.append((name, role))
+        elif role:
+            by_role.setdefault(role, []).append(name)
+    used = frozenset(role for _, role in links) - by_role.keys()
+    return Carriers(by_role=by_role, routed=tuple(name for name, _ in links), routed_roles=used)
+
+
+def _users(ports: Iterable[_Port], carriers: Carriers) -> tuple[tuple[str, int], ...]:
     users: dict[str, tuple[str, int]] = dict.fromkeys(carriers.routed, (BACKBONE, carriers.routed_mtu))
     for base in carriers.bases.values():
         bonded = base.ports != (base.name,)
         user = base.name if bonded else base.bridge or base.user
         users.update(dict.fromkeys(base.ports, (user, base.mtu)))
-    return tuple(
-        PortLayout(mac=mac, name=names[mac], role=role, user=user, mtu=mtu)
-        for mac, role in roles.items()
-        for user, mtu in (users.get(names[mac], ("", STANDARD_MTU)),)
-    )
+    return tuple(users.get(name, ("", STANDARD_MTU)) for name, _, _ in ports)
 
 
 def _interface(network: Network, base: Base | None) -> str:
