@@ -33,9 +33,10 @@ def machine_facts(machine: ObservedMachine, written: Iterable[str]) -> list[Fact
     who, inventory = machine.machine.id, machine.inventory
     if inventory is None:
         return []
-    keys = [disk_key(disk) for disk in inventory.disks]
-    table = dict(zip(keys, inventory.disks, strict=True))
-    sizes = sorted(f"{key}:{disk.size}" for key, disk in zip(keys, inventory.disks, strict=True))
+    disks = inventory.disks
+    keys = [f"{serial_key(disk.serial)}/{disk.wwn.lower()}" for disk in disks]  # `disk_key`; a call each is felt
+    table = dict(zip(keys, disks, strict=True))
+    sizes = sorted([f"{key}:{disk.size}" for key, disk in zip(keys, disks, strict=True)])
     found = [
         Fact(name=f"{who}/policy", value=machine.machine.policy.value),
         Fact(name=f"{who}/phase", value=_IN_SERVICE.get(machine.machine.phase, machine.machine.phase).value),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 
 from agent.wire import Disk
 from appliance.kinds.ceph import begun, may_be_begun
@@ -355,7 +356,7 @@ class _Planner:
         steps = (*installs, *(self.layout.steps if self.layout else ()))
         if installs:
             self.facts += facts.image_facts(self.observed, self.systems)
-        found = tuple(sorted(self.facts, key=lambda fact: fact.name))
+        found = tuple(sorted(self.facts, key=attrgetter("name")))
         names = {who: allocation.name for who, allocation in self.allocations.items()}
         order = sorted(self.disks, key=lambda who: (natural(names.get(who, "~" + who)), who))
         return Plan(

@@ -66,11 +66,8 @@ Known = dict[Hashable, tuple[int, int]]
 def claims(site: Site, machines: Iterable[ObservedMachine], replacing: Iterable[Replacement] = ()) -> Claims:
     """Grants and protection of the site file, the serials that are not unique among all disks that we know, and the disks
     that people replace."""
-    count = Counter(
-        serial_key(disk.serial)
-        for machine in machines
-        for disk in (machine.inventory.disks if machine.inventory else ())
-    )
+    seen = [machine.inventory.disks for machine in machines if machine.inventory]
+    count = Counter([serial_key(disk.serial) for disks in seen for disk in disks])
     return Claims(
         granted=frozenset(serial_key(grant.serial) for grant in site.erase),
         protected=frozenset(serial_key(serial) for serial in site.protect),
