@@ -25,20 +25,16 @@ BATCH = 2000
 
 def tidy(app: Appliance) -> int:
     """Remove what is too old; returns how many rows."""
-    now, removed = app.clock.now(), 0
-    while found := _old_steps(app, now - BOOT_SECONDS):
+    now = app.clock.now()
+    with app.store.read() as connection:
+        old = events.old(connection, EventKind, before=now - BOOT_SECONDS, keep=BOOT_EVENTS)
+    for start in range(0, len(old), BATCH):
         with app.store.write() as connection:
-            events.remove(connection, found)
-        removed += len(found)
+            events.remove(connection, old[start : start + BATCH])
     with app.store.write() as connection:
         drafts = plans.remove_drafts(connection, before=now - DRAFT_SECONDS)
-    if removed or drafts:
+    if old or drafts:
         log.info(
-            "step=tidy why=%d old steps of boots and %d plans that were never accepted are removed", removed, drafts
+            "step=tidy why=%d old steps of boots and %d plans that were never accepted are removed", len(old), drafts
         )
-    return removed + drafts
-
-
-def _old_steps(app: Appliance, before: float) -> tuple[int, ...]:
-    with app.store.read() as connection:
-        return events.old(connection, EventKind, before=before, keep=BOOT_EVENTS, limit=BATCH)
+    return len(old) + drafts

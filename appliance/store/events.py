@@ -107,12 +107,12 @@ def last_seq(connection: Connection) -> int:
     return int(connection.execute(select(func.max(schema.event.c.seq))).scalar() or 0)
 
 
-def old(connection: Connection, kinds: Iterable[str], *, before: float, keep: int, limit: int) -> tuple[int, ...]:
+def old(connection: Connection, kinds: Iterable[str], *, before: float, keep: int) -> tuple[int, ...]:
     """Events of these kinds that are older than ``before``, but for the ``keep`` newest of them of each machine."""
     table = schema.event
     age = func.row_number().over(partition_by=table.c.machine, order_by=table.c.seq.desc()).label("age")
     ranked = select(table.c.seq, table.c.at, age).where(table.c.kind.in_([str(kind) for kind in kinds])).subquery()
-    query = select(ranked.c.seq).where(ranked.c.age > keep, ranked.c.at < before).limit(limit)
+    query = select(ranked.c.seq).where(ranked.c.age > keep, ranked.c.at < before)
     return tuple(connection.execute(query).scalars())
 
 
