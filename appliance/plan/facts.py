@@ -34,7 +34,7 @@ def machine_facts(machine: ObservedMachine, written: Iterable[str]) -> list[Fact
     if inventory is None:
         return []
     disks = inventory.disks
-    keys = [f"{serial_key(disk.serial)}/{disk.wwn.lower()}" for disk in disks]  # `disk_key`; a call each is felt
+    keys = [disk_key(disk) for disk in disks]
     table = dict(zip(keys, disks, strict=True))
     sizes = sorted([f"{key}:{disk.size}" for key, disk in zip(keys, disks, strict=True)])
     found = [

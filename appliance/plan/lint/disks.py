@@ -46,10 +46,9 @@ def disk_not_unique(scene: Scene) -> Findings:
 def unnamed_erasure(scene: Scene) -> Findings:
     """Every disk that a step writes is in the list that people read, as erased."""
     listed_disks = {(c.machine, c.serial, c.wwn, c.size) for c in scene.plan.disks if c.fate is DiskFate.ERASE}
-    erased = {scene.identity(choice.machine, choice) for choice in scene.erased}
     for who, (key, name) in scene.formed.items():
         disks = scene.inventoried.get(who, ())
-        if who not in erased and not (disks and all(scene.of_ceph(disk) for disk in disks)):
+        if who not in scene.erasures and not (disks and all(scene.of_ceph(disk) for disk in disks)):
             yield name, f"{key} writes a disk that the plan does not list as erased"
     for step in scene.installs:
         disk = step.install.disk if step.install else None
@@ -107,7 +106,7 @@ def serial_in_two_machines(scene: Scene) -> Findings:
 def disks_unused(scene: Scene) -> Findings:
     """Every disk of a machine that belongs to Ceph has a role: else capacity was paid for that nobody uses, or an OSD is
     missing without an error (`ceph.md` §6)."""
-    used = {scene.identity(choice.machine, choice) for choice in scene.erased} | set(scene.roles)
+    used = scene.erasures | set(scene.roles)
     members = set(scene.ceph.members) if scene.ceph else set()
     idle: dict[str, int] = {}
     for who, disks in scene.inventoried.items():

@@ -43,7 +43,7 @@ def disk_data_and_db(scene: Scene) -> Findings:
 def system_disk_in_ceph(scene: Scene) -> Findings:
     """A system disk, whether it is going to be written or carries our system already, is no OSD and no DB device."""
     installed = {scene.identity(step.machine, step.install.disk) for step in scene.installs if step.install}
-    written = installed | ({scene.identity(choice.machine, choice) for choice in scene.erased} - scene.formed.keys())
+    written = installed | (scene.erasures - scene.formed.keys())
     starting = {step.machine for step in scene.installs}
     for who, (reference, role) in scene.roles.items():
         if who in written:

@@ -82,6 +82,11 @@ class Scene:
         return tuple({id(c): c for c in (*self.installed, *listed)}.values())
 
     @cached_property
+    def erasures(self) -> frozenset[DiskId]:
+        """What the disks of `erased` are known by."""
+        return frozenset(self.identity(choice.machine, choice) for choice in self.erased)
+
+    @cached_property
     def formed(self) -> dict[DiskId, tuple[str, str]]:
         """Disks that steps of Ceph write: the step's key, and what people call the disk."""
         table: dict[DiskId, tuple[str, str]] = {}
