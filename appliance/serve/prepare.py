@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -19,6 +20,9 @@ from hwprofiles.document import DocumentError
 
 log = logging.getLogger(__name__)
 
+SOCKET_LENGTH = 107
+"""Bytes of a Unix socket's path (unix(7): ``sun_path`` has 108, with the zero at its end)."""
+
 
 class PrepareError(Exception):
     """The appliance can't start. The message says why, and what to do."""
@@ -26,6 +30,11 @@ class PrepareError(Exception):
 
 def open_appliance(settings: Settings) -> Appliance:
     """Open the state for one process. Raises `PrepareError`."""
+    if (length := len(os.fsencode(settings.socket))) > SOCKET_LENGTH:
+        raise PrepareError(
+            f"{settings.socket} can't be a socket: its path has {length} bytes, and no more than {SOCKET_LENGTH} are "
+            f"possible: choose a --state whose path is at least {length - SOCKET_LENGTH} bytes shorter"
+        )
     try:
         settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
         return Appliance.open(settings)

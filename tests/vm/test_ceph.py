@@ -56,7 +56,7 @@ def test_three_servers_become_a_ceph_cluster(on_stage) -> None:  # type: ignore[
 
 @pytest.mark.nightly
 @pytest.mark.usefixtures("ceph_image")
-def test_power_fails_while_a_monitor_joins_and_while_an_osd_is_activated(on_stage) -> None:  # type: ignore[no-untyped-def]
+def test_power_fails_while_a_monitor_joins_and_an_osd_is_activated(on_stage) -> None:  # type: ignore[no-untyped-def]
     with on_stage(ceph_rack(), by_rule=NAMES, more=ceph_lines()) as session:
         install(session)
         plan = accept(session)

@@ -85,10 +85,23 @@ def restart(kind: str, name: str) -> None:
 def _end(kind: str, name: str) -> None:
     pid = running(kind, name)
     end = time.monotonic() + STOPPING
-    while pid and running(kind, name) == pid:
+    while pid and _holds_files(pid):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM if time.monotonic() < end else signal.SIGKILL)
         time.sleep(0.05)
+
+
+def _holds_files(pid: int) -> bool:
+    """A process that ends has no command line first, then closes its files (an OSD its disk); its first thread may be dead
+    before the others, which hold them as long."""
+    try:
+        return _state(pid) != "Z" or len(list(Path(f"/proc/{pid}/task").iterdir())) > 1
+    except (OSError, IndexError):
+        return False
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0]
 
 
 def running(kind: str, name: str) -> int:
@@ -96,10 +109,9 @@ def running(kind: str, name: str) -> int:
     try:
         pid = int((RUNNING / f"{kind}.{name}.pid").read_text(encoding="ascii"))
         said = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0]
+        return pid if _state(pid) != "Z" and said[0].decode() == PROGRAMS[kind] else 0
     except (OSError, ValueError, IndexError):
         return 0
-    return pid if state != "Z" and said[0].decode() == PROGRAMS[kind] else 0
 
 
 def enabled() -> list[tuple[str, str]]:

@@ -132,7 +132,10 @@ def restore_label(lab: CephLab, name: str, serial: str, label: bytes) -> None:
 
 
 def _exchange(attached: Attached, data: bytes) -> bytes:
-    descriptor = os.open(attached.node, os.O_RDWR | os.O_EXCL | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(attached.node, os.O_RDWR | os.O_EXCL | os.O_CLOEXEC)
+    except OSError as error:
+        raise MachineError(f"{attached.node} can't be had: {error.strerror}; is its OSD stopped?") from error
     try:
         old = os.pread(descriptor, len(data), 0)
         os.pwrite(descriptor, data, 0)

@@ -39,6 +39,10 @@ class ByHand:
         self.asked = Monitors(host=lab.appliance)
         self._asking = threading.Lock()
 
+    def close(self) -> None:
+        """End the connection to the monitors."""
+        self.asked.close()
+
     def form(self) -> None:
         """Returns when every daemon was started."""
         self._bootstrap()

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -256,19 +257,18 @@ def test_a_real_cluster_comes_up_loses_a_host_and_heals(ceph_image: Path) -> Non
     begin = time.monotonic()
     with CephLab(description=even(HOSTS, OSDS, racks=2), image=ceph_image) as lab:
         folder, keeper = lab.folder, lab.space.keeper
-        ceph = ByHand(lab)
-        ceph.form()
-        ceph.wait_for("osd pool create", pool="vm", pg_num=16)
-        ceph.wait_for("osd pool application enable", pool="vm", app="rbd")
-        ceph.until("healthy", WITHIN, lambda status: healthy(status) and up(status) == HOSTS * OSDS)
-        took = time.monotonic() - begin
-        print(f"{HOSTS} hosts with {OSDS} OSDs each: HEALTH_OK after {took:.0f} s")
-        put_and_get(lab)
-        lose_a_host(lab, ceph)
-        fill_disks(lab, ceph)
-        spoil_a_label(lab, ceph)
-        add_a_host(lab, ceph)
-        ceph.asked.close()
+        with closing(ByHand(lab)) as ceph:
+            ceph.form()
+            ceph.wait_for("osd pool create", pool="vm", pg_num=16)
+            ceph.wait_for("osd pool application enable", pool="vm", app="rbd")
+            ceph.until("healthy", WITHIN, lambda status: healthy(status) and up(status) == HOSTS * OSDS)
+            took = time.monotonic() - begin
+            print(f"{HOSTS} hosts with {OSDS} OSDs each: HEALTH_OK after {took:.0f} s")
+            put_and_get(lab)
+            lose_a_host(lab, ceph)
+            fill_disks(lab, ceph)
+            spoil_a_label(lab, ceph)
+            add_a_host(lab, ceph)
     wait_until_gone(folder, keeper)
 
 

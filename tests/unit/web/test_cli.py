@@ -111,6 +111,7 @@ WRONG = [
     ("not-running", ["machine", "list", "--state", "/nowhere/state"], 1),
     ("serve-without-address", ["serve", "--state", "/nowhere/state"], 2),
     ("serve-bad-address", ["serve", "--state", "/nowhere/state", "--address", "10.0.0.999"], 2),
+    ("serve-long-state", ["serve", "--state", f"/nowhere/{'state-' * 20}", "--address", "10.0.0.1"], 1),
     ("serve-bad-port", ["serve", "--http-port", "99999"], 2),
     ("no-such-file", ["site", "check", "/nowhere/site.yaml"], 2),
 ]
