@@ -95,6 +95,13 @@ def say(run: Run, stage: str, message: str) -> None:
         steps.set_progress(connection, run.row.plan, run.row.key, told)
 
 
+def take_time(run: Run) -> None:
+    """The step waits for people: its deadline counts from the next look that finds no such wait. Raises `LeaseLost`."""
+    with run.tools.store.write() as connection:
+        run.guard(connection)
+        steps.forget_deadline(connection, run.row)
+
+
 def ended(run: Run, memo: Memo, result: DoorResult, refused: TroubleKind) -> None:
     """The last order has ended, or was withdrawn or lost (then it is told again). ``refused`` is the trouble of a machine
     that will not do it. Raises `StepAbandoned` when another order makes no sense."""

@@ -33,8 +33,8 @@ OVER = (StepState.FAILED, StepState.CANCELLED)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepRow:
     """``tries`` counts failures in a row, ``fence`` claims. Times are seconds since the epoch; ``started`` and
-    ``deadline`` are None before the first claim. ``progress`` is plain data for people (stage, fraction, message), ``memo``
-    what the step's own code keeps between two looks."""
+    ``deadline`` are None before the first claim, ``deadline`` also while a step waits for people. ``progress`` is plain
+    data for people (stage, fraction, message), ``memo`` what the step's own code keeps between two looks."""
 
     step: Step
     plan: str
@@ -182,6 +182,11 @@ def release(
     """Give the step back in ``state``. False (and nothing changed) when another worker has claimed it since."""
     values = {"state": state, "tries": tries, "error": error, "not_before": not_before, "owner": "", "lease_until": 0.0}
     return connection.execute(update(_table).where(*_mine(row)).values(**values)).rowcount == 1
+
+
+def forget_deadline(connection: Connection, row: StepRow) -> None:
+    """The deadline counts anew from the next claim."""
+    connection.execute(update(_table).where(*_mine(row)).values(deadline=None))
 
 
 def set_progress(

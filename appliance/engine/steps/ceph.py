@@ -18,7 +18,7 @@ from appliance.effects.cephdoor import DoorError, DoorState
 from appliance.engine.members import join
 from appliance.engine.registry import Failure, Run
 from appliance.engine.replaced import fulfil
-from appliance.engine.telling import Memo, ended, keep, recall, reserve, say
+from appliance.engine.telling import Memo, ended, keep, recall, reserve, say, take_time
 from appliance.kinds import ceph
 from appliance.kinds.ceph import Act, Wait
 from appliance.model.cephstate import CephState
@@ -71,6 +71,8 @@ class Ceph:
         what = self.kind.act(run.row.step, state)
         if isinstance(what, Wait):
             say(run, "waiting", what.text)
+            if what.room:
+                take_time(run)
         else:
             _tell(run, memo, what, now if state is None else state.at)
 

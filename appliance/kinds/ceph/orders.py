@@ -23,9 +23,11 @@ class Act:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """Nothing to tell now; ``text`` says what is waited for, and what to do when it does not come."""
+    """Nothing to tell now; ``text`` says what is waited for, and what to do when it does not come. ``room``: it is room on
+    OSDs, which comes when somebody adds disks or deletes data; the step's own time does not run meanwhile."""
 
     text: str
+    room: bool = False
 
 
 def answering(args: CephArgs, state: CephState | None) -> tuple[CephHost, ...]:

@@ -59,7 +59,8 @@ def pool(args: CephArgs, state: CephState | None) -> Act | Wait:
         return Wait(text=f"pool {found.name} is coded, the plan wants copies: make one of another name, move the data")
     full = crowded(state, args.pool.device_class) if state and _grows(args.pool, found) else ()
     if full:
-        return Wait(text=f"pool {found.name} is not changed, that would move data: {told(full)}; add disks first")
+        text = f"pool {found.name} is not changed, that would move data: {told(full)}; add disks first"
+        return Wait(text=text, room=True)
     return ask(args, state, commands.change_pool(args.pool, found))
 
 

@@ -12,9 +12,13 @@ import pytest
 
 from appliance.effects.cephdoor import DoorResult, DoorState
 from appliance.engine.registry import Run
+from appliance.engine.steps.ceph import Ceph
 from appliance.engine.telling import ORDERS, RECENT_SECONDS, recall
 from appliance.kinds import ceph
+from appliance.kinds.ceph import Act, Wait
+from appliance.model.cephstate import CephState
 from appliance.model.machine import Phase, TroubleKind
+from appliance.model.plan import Step, StepKind
 from appliance.store import events, plans, steps
 from tests.unit.engine.cephworld import CephWorld
 from tests.unit.kinds import scenes
@@ -149,6 +153,36 @@ def test_a_step_that_is_not_done_in_time_is_given_up_with_its_name(make: Make) -
     trouble = world.world.machine(world.step(key).machine).trouble
     assert trouble is not None
     assert (trouble.kind, trouble.step) == (TroubleKind.DEADLINE, key)
+
+
+def test_the_time_of_a_step_does_not_run_while_it_waits_for_room(make: Make) -> None:
+    world = make()
+    key = world.key("ceph-mon/h1")
+    step = next(step for step in world.steps if step.key == key)
+    full: list[Wait] = [Wait(text="osd.0 is 95% full", room=True)]
+
+    class Full:
+        """The kind, with one step for which there is no room at first."""
+
+        done, by_order = staticmethod(ceph.done), staticmethod(ceph.by_order)
+
+        @staticmethod
+        def act(asked: Step, state: CephState | None) -> Act | Wait:
+            return full[0] if full and asked.key == key else ceph.act(asked, state)
+
+    world.engine.registry = {**world.engine.registry, StepKind.CEPH: Ceph(Full())}
+    world.accept()
+    world.run(round(3 * step.deadline / 30), pause=30.0)
+    assert world.step(key).progress["message"] == "osd.0 is 95% full"
+    world.clock.advance(2 * step.deadline)  # also while no worker runs
+    world.run(20)
+    assert world.step(key).state == "running"
+    full[:] = [Wait(text="something else")]
+    world.run(20)
+    late = world.step(key).deadline
+    assert late is not None and late - world.clock.now() < step.deadline, "now it runs"
+    full.clear()
+    assert world.run() == "done"
 
 
 def test_a_plan_that_failed_goes_on_where_it_stopped(make: Make) -> None:

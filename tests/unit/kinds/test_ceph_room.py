@@ -63,7 +63,8 @@ def test_an_osd_that_would_become_too_full_is_looked_at_and_not_only_the_mean(dr
     told = kind.act(step, filled(state, osd3=5.9, rest=4.0))
     assert told == Wait(
         text="osd.8 is not drained: osd.3 is 74% full and would become about 91%; nothing is moved onto an OSD above 90%: "
-        "add disks first, or wait for the balancer"
+        "add disks first, or wait for the balancer",
+        room=True,
     )
 
 
