@@ -121,6 +121,7 @@ def browser(*, width: int = 1280, height: int = 900, dark: bool = False, script:
         wanted = {
             "browserName": "chrome",
             "acceptInsecureCerts": True,
+            "timeouts": {"implicit": 20_000},  # between two pages there is no element at all
             "goog:chromeOptions": chrome,
             "goog:loggingPrefs": {"browser": "ALL"},
         }
