@@ -30,11 +30,6 @@ class PrepareError(Exception):
 
 def open_appliance(settings: Settings) -> Appliance:
     """Open the state for one process. Raises `PrepareError`."""
-    if (length := len(os.fsencode(settings.socket))) > SOCKET_LENGTH:
-        raise PrepareError(
-            f"{settings.socket} can't be a socket: its path has {length} bytes, and no more than {SOCKET_LENGTH} are "
-            f"possible: choose a --state whose path is at least {length - SOCKET_LENGTH} bytes shorter"
-        )
     try:
         settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
         return Appliance.open(settings)
@@ -45,6 +40,11 @@ def open_appliance(settings: Settings) -> Appliance:
 def prepare(settings: Settings, site: Path | None) -> Settings:
     """Make the state ready and return the settings that the processes shall use: the site file's interfaces are taken
     where none were named. Prints nothing; logs what a person must know. Raises `PrepareError`."""
+    if (length := len(os.fsencode(settings.socket))) > SOCKET_LENGTH:
+        raise PrepareError(
+            f"{settings.socket} can't be a socket: its path has {length} bytes, and no more than {SOCKET_LENGTH} are "
+            f"possible: choose a --state whose path is at least {length - SOCKET_LENGTH} bytes shorter"
+        )
     appliance = open_appliance(settings)
     try:
         settings.socket.parent.mkdir(mode=0o700, exist_ok=True)
