@@ -26,7 +26,7 @@ def out(args: CephArgs, state: CephState | None) -> Act | Wait:
     if found.in_:
         why = _held(state, found, _together(args, found))
         if why:
-            return Wait(text=f"{name} is not drained: {why}", room=True)
+            return Wait(text=f"{name} is not drained: {why}", room=usage_known(state))
         return ask(args, state, (*_note(args, found), *_out(state, found)))
     if found.pgs is None or (found.pgs == 0 and found.safe is None):
         return Wait(text=f"whether {name} is empty is not known: wait until a manager answers")
